@@ -1,0 +1,1 @@
+"""idvid.conditioning"""
