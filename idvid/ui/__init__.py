@@ -1,1 +1,1 @@
-"""idvid.ui"""
+"""The page and the API; a skin over the models."""

@@ -1,0 +1,23 @@
+"""The page: `python app.py`. Builds it, serves it, and loads the models behind it."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from idvid.ui.engine import Engine
+from idvid.ui.page import build, launch_options
+
+engine = Engine()
+demo = build(engine, Path(__file__).parent / "examples" / "scenes")
+
+
+def main() -> None:
+    """Answer first, load the models then."""
+    demo.launch(prevent_thread_lock=True, **launch_options())
+    engine.start()
+    demo.block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The public API: `/generate` and `/check_references`.
+
+Annotations are read by Gradio when the page is built, so they must not become strings here.
+"""
+
+import tempfile
+from functools import singledispatch
+from pathlib import Path
+from typing import Any, TypedDict
+
+import gradio as gr
+from gradio import FileData
+
+from idvid.metrics.report import report_dict
+from idvid.ui import intake, text
+from idvid.ui.engine import Engine
+from idvid.ui.handlers import polite
+from idvid.ui.runs import Checked, Chunk, Ended, Event, Finished, Measured, Progress, Waiting, run
+
+
+class Character(TypedDict, total=False):
+    """A named person: 1 to 8 photos and an optional description."""
+
+    name: str
+    photos: list[FileData]
+    description: str
+
+
+class Settings(TypedDict, total=False):
+    """Optional settings; each has a default."""
+
+    identity_strength: float
+    num_steps: int
+    guidance_scale: float
+
+
+class GenerationEvent(TypedDict):
+    """One event of a run; fields that do not apply are empty."""
+
+    stage: str
+    message: str
+    method: str
+    done: int
+    total: int
+    similarity: dict[str, list]
+    chunk: FileData | None
+    video: FileData | None
+    report: dict | None
+
+
+class ReferenceFindings(TypedDict):
+    """What the face check says."""
+
+    findings: list[dict]
+
+
+class Api:
+    """The two public functions, bound to an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def generate(
+        self,
+        prompt: str,
+        characters: list[Character],
+        seconds: float = 4,
+        seed: int = 0,
+        methods: list[str] = ["locks"],  # noqa: B006 - shown as the default in the API page, never changed
+        settings: Settings = {},  # noqa: B006
+    ) -> GenerationEvent:
+        """Generate a video of up to eight named people who keep the identity of their photos.
+
+        Streams one event after another. `stage` is "wait", "references", "step", "chunk"
+        (`chunk`: MPEG-TS, playable one after the other), "similarity" (new points per person as
+        [seconds, similarity or null]), "done" (`video`: mp4, `report`; one per method), "end".
+
+        Args:
+            prompt: What happens, mentioning each person as @name.
+            characters: 1 to 8 people, each with a name, 1 to 8 uploaded photos and an optional
+                description.
+            seconds: Length of the video, 1 to 30.
+            seed: Random seed; the same seed and inputs give the same video.
+            methods: One or two of none, context, locks.
+            settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10.
+        """
+        raw = {
+            "prompt": prompt,
+            "characters": characters,
+            "seconds": seconds,
+            "seed": seed,
+            "methods": methods,
+            "settings": settings,
+        }
+        with polite(), tempfile.TemporaryDirectory(prefix="idvid-") as folder:
+            request = intake.run_request(raw)
+            for event in run(request, self.engine, Path(folder), lambda: False):
+                yield public_event(event)
+
+    def check_references(self, characters: list[Character]) -> ReferenceFindings:
+        """Check whether the photos of each person can be used, and say what to do if not.
+
+        Args:
+            characters: 1 to 8 people, each with a name and 1 to 8 uploaded photos.
+        """
+        with polite():
+            findings = self.engine.check(intake.cast(characters)).findings
+            return {"findings": [{"name": name, "message": said} for name, said in findings]}
+
+
+@singledispatch
+def public_event(event: Event) -> GenerationEvent:
+    """A run's event as the API sends it; registered per type below."""
+    return fields("end", message=event.message if isinstance(event, Ended) else "")
+
+
+@public_event.register(Waiting)
+def _(event: Waiting) -> GenerationEvent:
+    return fields("wait", message=event.message)
+
+
+@public_event.register(Checked)
+def _(event: Checked) -> GenerationEvent:
+    said = [f"{name}: {sentence}" for name, sentence in event.findings]
+    words = text.unknown_words(event.unknown_words)
+    return fields("references", message=" ".join([*said, words]).strip())
+
+
+@public_event.register(Progress)
+def _(event: Progress) -> GenerationEvent:
+    return fields("step", method=event.method, done=event.done, total=event.total)
+
+
+@public_event.register(Chunk)
+def _(event: Chunk) -> GenerationEvent:
+    return fields("chunk", method=event.method, chunk=file_data(event.path))
+
+
+@public_event.register(Measured)
+def _(event: Measured) -> GenerationEvent:
+    return fields("similarity", method=event.method, similarity=event.new)
+
+
+@public_event.register(Finished)
+def _(event: Finished) -> GenerationEvent:
+    return fields(
+        "done",
+        method=event.method,
+        video=file_data(event.video),
+        report=report_dict(event.report),
+    )
+
+
+def fields(stage: str, **given: Any) -> GenerationEvent:  # noqa: ANN401
+    """An event with the fields that apply; the others are empty."""
+    empty: dict[str, Any] = {
+        "stage": stage,
+        "message": "",
+        "method": "",
+        "done": 0,
+        "total": 0,
+        "similarity": {},
+        "chunk": None,
+        "video": None,
+        "report": None,
+    }
+    return {**empty, **given}  # type: ignore[return-value]
+
+
+def file_data(path: Path) -> dict[str, Any]:
+    """A file for the client to download."""
+    return FileData(path=str(path), orig_name=path.name).model_dump()
+
+
+def add_api(engine: Engine) -> None:
+    """Register the public endpoints inside the current `gr.Blocks`."""
+    api = Api(engine)
+    gr.api(api.generate, api_name="generate", concurrency_id="gpu", concurrency_limit=1)
+    gr.api(api.check_references, api_name="check_references")

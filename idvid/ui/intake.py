@@ -1,0 +1,189 @@
+"""Untrusted requests -> `RunRequest`. The security boundary of the page and of the API.
+
+Owns which files may be read: only pictures that Gradio itself stored as uploads of this server.
+What came in is never repeated in a message.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from gradio.utils import get_upload_folder
+from pydantic import BaseModel, ConfigDict, Field
+
+from idvid.config import (
+    MAX_CHARACTERS,
+    MAX_NAME_LENGTH,
+    MAX_PHOTOS,
+    MAX_PROMPT_LENGTH,
+    MAX_SECONDS,
+    MAX_SEED,
+    METHODS,
+    MIN_SECONDS,
+    GenerationSettings,
+)
+from idvid.errors import InputError
+from idvid.media.image import read_image
+from idvid.scene_file import validate_scene
+from idvid.types import Character, Scene
+from idvid.ui import text
+from idvid.ui.runs import RunRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pydantic_core import ErrorDetails
+
+MAX_DESCRIPTION_LENGTH = 500
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Meta(BaseModel):
+    """The mark that Gradio's own checks go by."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
+    type_: Literal["gradio.FileData"] = Field(alias="_type")
+
+
+class Upload(BaseModel):
+    """A file that Gradio stored for us (the other fields of a FileData are of no interest)."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    orig_name: Annotated[str, Field(max_length=4096)] | None = None
+    meta: Meta
+
+
+class CharacterRequest(BaseModel):
+    """One named person."""
+
+    model_config = STRICT
+    name: Annotated[str, Field(max_length=10_000)]
+    photos: Annotated[list[Upload], Field(min_length=1, max_length=MAX_PHOTOS)]
+    description: Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH)] = ""
+
+
+class SettingsRequest(BaseModel):
+    """The advanced settings, each with its default."""
+
+    model_config = STRICT
+    identity_strength: Annotated[float, Field(ge=0, le=1.5)] = 0.8
+    num_steps: Annotated[int, Field(ge=1, le=100)] = 16
+    guidance_scale: Annotated[float, Field(ge=1, le=10)] = 2.0
+
+
+class CastRequest(BaseModel):
+    """The people of a scene."""
+
+    model_config = STRICT
+    characters: Annotated[list[CharacterRequest], Field(min_length=1, max_length=MAX_CHARACTERS)]
+
+
+class SceneRequest(CastRequest):
+    """Everything that a run needs."""
+
+    prompt: Annotated[str, Field(max_length=10 * MAX_PROMPT_LENGTH)]
+    seconds: Annotated[float, Field(ge=MIN_SECONDS, le=MAX_SECONDS)]
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    methods: Annotated[list[str], Field(min_length=1, max_length=2)]
+    settings: SettingsRequest
+
+
+RULES = {
+    "characters": f"Give 1 to {MAX_CHARACTERS} characters, each with a name and photos.",
+    "name": f"The name must be text of 1 to {MAX_NAME_LENGTH} characters.",
+    "photos": f"Give a list of 1 to {MAX_PHOTOS} uploaded pictures.",
+    "description": f"The description must be text of at most {MAX_DESCRIPTION_LENGTH} characters.",
+    "prompt": f"The prompt must be text of 1 to {MAX_PROMPT_LENGTH} characters.",
+    "seconds": f"The length must be a number from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds.",
+    "seed": f"The seed must be a whole number from 0 to {MAX_SEED}.",
+    "methods": text.METHOD_COUNT,
+    "settings": "Settings may hold identity_strength, num_steps and guidance_scale, nothing else.",
+    "identity_strength": "Identity strength must be a number from 0 to 1.5.",
+    "num_steps": "Steps must be a whole number from 1 to 100.",
+    "guidance_scale": "Guidance must be a number from 1 to 10.",
+}
+
+
+def sentence(error: ErrorDetails) -> str:
+    """A user's sentence for something pydantic found; repeats nothing of the input."""
+    place = error["loc"]
+    known = [part for part in place if isinstance(part, str) and part in RULES]
+    if not known:
+        return text.MALFORMED
+    if "photos" in known and place[-1] != "photos":
+        return text.NOT_AN_UPLOAD
+    if known[0] != "characters" or len(place) == 1:
+        return RULES[known[-1]]
+    rule = text.CHARACTER_FIELDS if known[-1] == "characters" else RULES[known[-1]]
+    return text.about_character(int(place[1]) + 1, rule)
+
+
+def run_request(raw: dict[str, Any]) -> RunRequest:
+    """Read a whole request, photos included.
+
+    Raises:
+        InputError: a value is out of range or a photo cannot be read.
+        ValidationError: the form is wrong; `sentence` tells how.
+    """
+    form = SceneRequest.model_validate(raw)
+    scene = Scene(
+        prompt=form.prompt.strip(),
+        characters=tuple(character(each) for each in form.characters),
+        seconds=form.seconds,
+        seed=form.seed,
+    )
+    validate_scene(scene)
+    if len(set(form.methods)) < len(form.methods) or not set(form.methods) <= set(METHODS):
+        raise InputError(text.METHOD_COUNT)
+    settings = form.settings.model_dump()
+    return RunRequest(
+        scene=scene,
+        settings=tuple(GenerationSettings(method=method, **settings) for method in form.methods),
+    )
+
+
+def cast(raw: object) -> tuple[Character, ...]:
+    """Read characters only.
+
+    Raises:
+        InputError: a photo cannot be read.
+        ValidationError: the form is wrong; `sentence` tells how.
+    """
+    form = CastRequest.model_validate({"characters": raw})
+    return tuple(character(each) for each in form.characters)
+
+
+def character(form: CharacterRequest) -> Character:
+    """One person with decoded photos."""
+    return Character(
+        name=form.name.strip().removeprefix("@"),
+        photos=tuple(read_upload(photo) for photo in form.photos),
+        description=form.description.strip(),
+    )
+
+
+def read_upload(upload: Upload) -> NDArray[np.uint8]:
+    """Decode an uploaded picture, (H, W, 3) RGB.
+
+    Raises:
+        InputError: the file is no upload of this server or no picture that we can read.
+    """
+    path = stored_upload(upload.path)
+    return read_image(path, upload.orig_name or path.name)
+
+
+def stored_upload(path: str) -> Path:
+    """The path of a file in the upload folder, symbolic links and dots resolved.
+
+    Raises:
+        InputError: it lies elsewhere.
+    """
+    folder = Path(get_upload_folder()).resolve()
+    if "\0" in path or "://" in path:
+        raise InputError(text.NOT_AN_UPLOAD)
+    resolved = Path(path).resolve()
+    if not resolved.is_relative_to(folder) or not resolved.is_file():
+        raise InputError(text.NOT_AN_UPLOAD)
+    return resolved

@@ -1,0 +1,275 @@
+"""What stands where on the page. Owns the components; knows no event and no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from idvid.config import (
+    MAX_PROMPT_LENGTH,
+    MAX_SECONDS,
+    MAX_SEED,
+    METHODS,
+    MIN_SECONDS,
+    GenerationSettings,
+)
+from idvid.ui import text
+from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
+from idvid.ui.drift_panel import drift_panel
+from idvid.ui.streaming import StreamingVideo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradio.components import Component
+
+DEFAULTS = GenerationSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The left side: what the user says."""
+
+    slots: tuple[Slot, ...]
+    shown: gr.State  # number of visible slots
+    add: gr.Button
+    remove: gr.Button
+    prompt: gr.Textbox
+    seconds: gr.Slider
+    methods: gr.CheckboxGroup
+    strength: gr.Slider
+    seed: gr.Number
+    new_seed: gr.Checkbox
+    steps: gr.Slider
+    guidance: gr.Slider
+    check: gr.Button
+    go: gr.Button
+    stop: gr.Button
+    examples: tuple[gr.Button, ...]
+
+    def inputs(self) -> set[Component]:
+        """Everything that a run reads."""
+        of_slots = {part for s in self.slots for part in (s.name, s.photos, s.description)}
+        settings = {self.strength, self.seed, self.new_seed, self.steps, self.guidance}
+        return {self.shown, self.prompt, self.seconds, self.methods} | settings | of_slots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """One method's column."""
+
+    box: gr.Column
+    heading: gr.Markdown
+    live: StreamingVideo
+    video: gr.Video
+    panel: gr.HTML
+    file_row: gr.Row
+    files: tuple[gr.DownloadButton, ...]  # report, curves, figure
+
+    def parts(self) -> list[Component | gr.Column | gr.Row]:
+        """Everything that a run may change."""
+        video = [self.live, self.video, self.panel]
+        return [self.box, self.heading, *video, self.file_row, *self.files]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All components by name."""
+
+    form: Form
+    model_state: gr.HTML
+    clock: gr.Timer
+    status: gr.HTML
+    notes: gr.HTML
+    screens: tuple[Screen, Screen]
+    comparison: gr.Image
+
+
+def build_page(example_titles: Sequence[str]) -> Page:
+    """Lay out the page inside the current `gr.Blocks`."""
+    gr.Markdown(text.INTRO, elem_id="intro")
+    model_state = gr.HTML(status_html(text.LOADING), elem_id="model-state")
+    clock = gr.Timer(1.0)
+    with gr.Row():
+        with gr.Column(scale=4, min_width=320):
+            form = build_form(example_titles)
+        with gr.Column(scale=8, min_width=320):
+            status = gr.HTML(status_html(text.IDLE), elem_id="status", container=True, padding=True)
+            notes = gr.HTML(visible=False, elem_id="notes", container=True, padding=True)
+            with gr.Row():
+                screens = (build_screen(1), build_screen(2))
+            comparison = gr.Image(
+                label=text.COMPARISON,
+                visible=False,
+                interactive=False,
+                format="png",
+                buttons=["download", "fullscreen"],
+                elem_id="comparison",
+            )
+    gr.Markdown(text.CONSENT, elem_id="consent")
+    return Page(
+        form=form,
+        model_state=model_state,
+        clock=clock,
+        status=status,
+        notes=notes,
+        screens=screens,
+        comparison=comparison,
+    )
+
+
+def build_form(example_titles: Sequence[str]) -> Form:
+    """The left side."""
+    examples = build_examples(example_titles)
+    slots = build_slots()
+    shown = gr.State(VISIBLE_AT_FIRST)
+    with gr.Row():
+        add = gr.Button(text.ADD_CHARACTER, size="sm", elem_id="add")
+        remove = gr.Button(text.REMOVE_CHARACTER, size="sm", elem_id="remove")
+        check = gr.Button(text.CHECK, size="sm", elem_id="check")
+    prompt = gr.Textbox(
+        label=text.PROMPT_LABEL,
+        info=text.PROMPT_INFO,
+        placeholder=text.PROMPT_PLACEHOLDER,
+        lines=3,
+        max_length=MAX_PROMPT_LENGTH,
+        elem_id="prompt",
+    )
+    seconds = gr.Slider(
+        MIN_SECONDS, MAX_SECONDS, 4, step=1, label=text.SECONDS_LABEL, elem_id="seconds"
+    )
+    methods = gr.CheckboxGroup(
+        [(text.METHOD_LABELS[method], method) for method in METHODS],
+        value=list(text.DEFAULT_METHODS),
+        label=text.METHODS_LABEL,
+        elem_id="methods",
+    )
+    strength, seed, new_seed, steps, guidance = build_settings()
+    with gr.Row():
+        go = gr.Button(text.GENERATE, variant="primary", elem_id="go")
+        stop = gr.Button(text.STOP, variant="stop", interactive=False, elem_id="stop")
+    return Form(
+        slots=slots,
+        shown=shown,
+        add=add,
+        remove=remove,
+        prompt=prompt,
+        seconds=seconds,
+        methods=methods,
+        strength=strength,
+        seed=seed,
+        new_seed=new_seed,
+        steps=steps,
+        guidance=guidance,
+        check=check,
+        go=go,
+        stop=stop,
+        examples=examples,
+    )
+
+
+def build_settings() -> tuple[gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.Slider]:
+    """Strength, seed, new seed, steps and guidance in a closed accordion."""
+    with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
+        strength = gr.Slider(
+            0,
+            1.5,
+            DEFAULTS.identity_strength,
+            step=0.05,
+            label=text.STRENGTH_LABEL,
+            info=text.STRENGTH_INFO,
+        )
+        with gr.Row():
+            seed = gr.Number(
+                0, label=text.SEED_LABEL, precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed"
+            )
+            new_seed = gr.Checkbox(label=text.RANDOM_SEED_LABEL)
+        steps = gr.Slider(
+            1,
+            100,
+            DEFAULTS.num_steps,
+            step=1,
+            label=text.STEPS_LABEL,
+            info=text.STEPS_INFO,
+            elem_id="steps",
+        )
+        guidance = gr.Slider(
+            1,
+            10,
+            DEFAULTS.guidance_scale,
+            step=0.1,
+            label=text.GUIDANCE_LABEL,
+            info=text.GUIDANCE_INFO,
+        )
+    return strength, seed, new_seed, steps, guidance
+
+
+def build_examples(titles: Sequence[str]) -> tuple[gr.Button, ...]:
+    """A button for every example scene."""
+    if not titles:
+        return ()
+    gr.Markdown(text.EXAMPLES, elem_id="examples-hint")
+    with gr.Row(elem_id="examples"):
+        return tuple(gr.Button(title, size="sm", min_width=120) for title in titles)
+
+
+def build_screen(number: int) -> Screen:
+    """One method's column: live video, finished video, drift panel, files."""
+    method = text.DEFAULT_METHODS[number - 1]
+    with gr.Column(min_width=300) as box:
+        heading = gr.Markdown(heading_text(method), elem_id=f"method{number}")
+        live = StreamingVideo(
+            label=f"Live, video {number}",
+            streaming=True,
+            autoplay=True,
+            interactive=False,
+            show_label=False,
+            height=260,
+            elem_id=f"live{number}",
+        )
+        video = gr.Video(
+            label=f"Video {number}",
+            visible=False,
+            autoplay=True,
+            loop=True,
+            interactive=False,
+            buttons=["download"],
+            show_label=False,
+            height=260,
+            elem_id=f"video{number}",
+        )
+        panel = drift_panel(number)
+        with gr.Row(visible=False, elem_id=f"files{number}") as file_row:
+            files = tuple(
+                gr.DownloadButton(label, size="sm", min_width=90) for label in text.FILE_LABELS
+            )
+    return Screen(
+        box=box,
+        heading=heading,
+        live=live,
+        video=video,
+        panel=panel,
+        file_row=file_row,
+        files=files,
+    )
+
+
+def heading_text(method: str) -> str:
+    """A column's title."""
+    return f"### {text.METHOD_LABELS[method]}"
+
+
+def status_html(message: str, share: float | None = None) -> str:
+    """A sentence, read out by screen readers, and a bar if a share of 0..1 is known."""
+    bar = "" if share is None else f"<div class='bar'><div style='width:{share:.1%}'></div></div>"
+    return f"<div role='status' aria-live='polite'>{escape(message)}</div>{bar}"
+
+
+def notes_html(findings: Sequence[tuple[str, str]], words: str) -> str:
+    """The face check's sentences and the unknown words as a list."""
+    lines = [f"{name}: {sentence}" for name, sentence in findings] or [text.ALL_PHOTOS_FIT]
+    items = "".join(f"<li>{escape(line)}</li>" for line in [*lines, *([words] if words else [])])
+    return f"<ul>{items}</ul>"

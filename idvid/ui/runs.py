@@ -1,0 +1,247 @@
+"""One run of the page or the API: several methods of the same scene, window by window.
+
+Owns the order of work and the files of a run. Yields plain values; knows neither gradio nor any
+model (those come in as an `Engine`).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from idvid.media.video import SegmentWriter, concat
+from idvid.metrics.plots import write_comparison, write_figure
+from idvid.metrics.report import write_csv, write_json
+from idvid.types import StepDone, WindowDone
+from idvid.ui import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from idvid.config import GenerationSettings
+    from idvid.metrics.report import DriftMeter
+    from idvid.types import DriftReport, Scene
+    from idvid.ui.engine import CheckedReferences, Engine
+
+LOADING_POLL_S = 0.25
+
+Points: TypeAlias = (
+    "tuple[tuple[float, float | None], ...]"  # (time_s, id_sim or None where not found)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """One scene and one or two ways to make it."""
+
+    scene: Scene
+    settings: tuple[GenerationSettings, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Nothing to show yet but a sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The photos and the words have been looked at."""
+
+    findings: tuple[tuple[str, str], ...]  # (character's name, sentence)
+    unknown_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One more denoising step is done."""
+
+    method: str
+    done: int  # steps of the whole run, all methods together
+    total: int
+    seconds_left: float | None  # None until it can be told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A window can be played."""
+
+    method: str
+    path: Path  # MPEG-TS segment; valid until the next event is asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The judge has looked at a window."""
+
+    method: str
+    new: dict[str, Points]  # this window's points per character
+    report: DriftReport  # of the clip so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A method's clip is complete, or as complete as a stop left it."""
+
+    method: str
+    video: Path  # seekable mp4; the files are valid until the next event is asked for
+    report: DriftReport
+    files: tuple[Path, ...]  # report.json, drift.csv, drift.png
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The figure with every method's curves."""
+
+    figure: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The run is over."""
+
+    message: str
+
+
+Event = Waiting | Checked | Progress | Chunk | Measured | Finished | Compared | Ended
+
+
+def run(
+    request: RunRequest, engine: Engine, folder: Path, stopped: Callable[[], bool]
+) -> Iterator[Event]:
+    """Make the scene with every method, alternating windows, and measure what comes.
+
+    Args:
+        request: what to make.
+        engine: where the pictures and the measurements come from.
+        folder: an empty folder for the files of this run.
+        stopped: asked after every step; what is finished by then is kept.
+    """
+    yield from until_loaded(engine, stopped)
+    yield Waiting(message=text.CHECKING)
+    references = engine.check(request.scene.characters)
+    yield Checked(
+        findings=references.findings, unknown_words=engine.unknown_words(request.scene.prompt)
+    )
+    with ExitStack() as stack:
+        lanes = [
+            Lane(request.scene, each, engine, references, stopped) for each in request.settings
+        ]
+        for lane in lanes:
+            stack.callback(lane.close)
+        yield from alternate(lanes, folder, stopped)
+        yield from finish([lane for lane in lanes if lane.segments], folder, stopped())
+
+
+def until_loaded(engine: Engine, stopped: Callable[[], bool]) -> Iterator[Event]:
+    """Yield a sentence while the models load; often, so that a stop is quick."""
+    engine.start()
+    while engine.is_loading and not stopped():
+        yield Waiting(message=text.LOADING)
+        time.sleep(LOADING_POLL_S)
+
+
+class Lane:
+    """One method's clip in the making."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        settings: GenerationSettings,
+        engine: Engine,
+        references: CheckedReferences,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.method = settings.method
+        self.segments: list[bytes] = []
+        self.steps_done, self.steps_total = 0, 0
+        self._events = engine.stream(scene, references, settings, stopped)
+        self._engine, self._references = engine, references
+        self._writer: SegmentWriter | None = None
+        self._meter: DriftMeter | None = None
+
+    def next_event(self) -> StepDone | WindowDone | None:
+        """The next event of the pipeline; None when the clip is complete or stopped."""
+        event = next(self._events, None)
+        if isinstance(event, StepDone):
+            self.steps_done, self.steps_total = event.done, event.total
+        return event
+
+    def write(self, window: WindowDone, folder: Path) -> Chunk:
+        """Encode a window's frames to a segment that can be played at once."""
+        if self._writer is None:
+            self._writer = SegmentWriter(fps=window.fps)
+        segment = self._writer.write(window.frames)
+        path = folder / f"{self.method}-{len(self.segments):04d}.ts"
+        path.write_bytes(segment)
+        self.segments.append(segment)
+        return Chunk(method=self.method, path=path)
+
+    def measure(self, window: WindowDone) -> Measured:
+        """Let the judge look at a window's frames."""
+        if self._meter is None:
+            self._meter = self._engine.meter(self._references, window.fps)
+        new = self._meter.add(window.frames)
+        return Measured(method=self.method, new=new, report=self._meter.report())
+
+    def finish(self, folder: Path) -> Finished:
+        """Write the seekable video and the report files."""
+        assert self._meter is not None
+        folder.mkdir()
+        report = self._meter.report()
+        files = (folder / "report.json", folder / "drift.csv", folder / "drift.png")
+        for path, write in zip(files, (write_json, write_csv, write_figure), strict=True):
+            write(report, path)
+        video = folder / f"idvid-{self.method}.mp4"
+        concat(self.segments, video)
+        return Finished(method=self.method, video=video, report=report, files=files)
+
+    def close(self) -> None:
+        """Free what the pipeline holds."""
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            close()
+
+
+def alternate(lanes: list[Lane], folder: Path, stopped: Callable[[], bool]) -> Iterator[Event]:
+    """Advance the lanes window by window, each in its turn, until all are through."""
+    started = time.monotonic()
+    waiting = list(lanes)
+    while waiting:
+        lane = waiting.pop(0)
+        event = lane.next_event()
+        while isinstance(event, StepDone) and not stopped():
+            yield progress(lanes, lane.method, time.monotonic() - started)
+            event = lane.next_event()
+        if isinstance(event, WindowDone):
+            yield lane.write(event, folder)
+            yield lane.measure(event)
+            waiting.append(lane)
+
+
+def progress(lanes: list[Lane], method: str, elapsed_s: float) -> Progress:
+    """How far the whole run is, and how long the rest takes at the pace so far."""
+    done = sum(lane.steps_done for lane in lanes)
+    total = max(lane.steps_total for lane in lanes) * len(lanes)
+    left = elapsed_s * (total - done) / done if done > 1 else None
+    return Progress(method=method, done=done, total=total, seconds_left=left)
+
+
+def finish(lanes: list[Lane], folder: Path, is_stopped: bool) -> Iterator[Event]:
+    """Files of every lane that has pictures, the comparison of two, and a last sentence."""
+    reports = {}
+    for lane in lanes:
+        finished = lane.finish(folder / lane.method)
+        reports[lane.method] = finished.report
+        yield finished
+    if len(reports) > 1:
+        write_comparison(reports, folder / "comparison.png")
+        yield Compared(figure=folder / "comparison.png")
+    if is_stopped:
+        yield Ended(message=text.STOPPED if lanes else text.STOPPED_EMPTY)
+    else:
+        yield Ended(message=text.DONE)

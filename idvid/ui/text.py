@@ -1,0 +1,122 @@
+"""Every word the page shows. Owns the wording; knows no component and no model."""
+
+from __future__ import annotations
+
+from idvid.config import (
+    MAX_PHOTOS,
+    MAX_SECONDS,
+    METHODS,
+    MIN_SECONDS,
+)
+
+TITLE = "idvid"
+INTRO = (
+    "# idvid\n"
+    "Video in which several people each keep their face, with the proof beside it. "
+    "The bundled model is small: it draws **stylised people** from the shoulders up, one to three "
+    "look best, at 224x128 pixels and 12 frames a second. It does not make photographs, and it "
+    "knows only simple scenes."
+)
+CONSENT = (
+    "**Consent and limits.** Upload only photos of people who agreed to it, and do not pass a "
+    "video off as real. Photos stay on this server for the run and are deleted within a day; "
+    "nothing is sent elsewhere. The similarity curve comes from a separate face recogniser that "
+    "the model never sees; it is a measurement, not a proof of who somebody is."
+)
+
+METHOD_LABELS = {
+    "none": "Text only (the baseline: no photos used)",
+    "context": "Long context (remembers its last frames, no photos used)",
+    "locks": "Identity lock (the photos steer every step)",
+}
+DEFAULT_METHODS = ("none", "locks")
+assert set(METHOD_LABELS) == set(METHODS)
+
+PROMPT_LABEL = "Prompt"
+PROMPT_INFO = "Say what happens and mention each character as @name."
+PROMPT_PLACEHOLDER = "@ana and @ben talk in a garden"
+SECONDS_LABEL = f"Length in seconds ({MIN_SECONDS:g} to {MAX_SECONDS:g})"
+METHODS_LABEL = "Methods to compare (one or two)"
+STRENGTH_LABEL = "Identity strength"
+STRENGTH_INFO = "How much the photos steer the identity lock; 0 switches them off."
+SEED_LABEL = "Seed"
+RANDOM_SEED_LABEL = "New seed every time"
+STEPS_LABEL = "Steps per window"
+STEPS_INFO = "More steps are slower and cleaner."
+GUIDANCE_LABEL = "Guidance"
+GUIDANCE_INFO = "How strictly to follow the prompt; 1 is no guidance."
+ADVANCED = "Advanced"
+EXAMPLES = "Examples: fill in the form, then press Generate."
+
+ADD_CHARACTER, REMOVE_CHARACTER = "Add a character", "Remove the last"
+CHECK, GENERATE, STOP = "Check the photos", "Generate", "Stop"
+
+LOADING = "Loading the model ..."
+READY = "The model is ready."
+MODEL_FAILED = (
+    "The model could not be loaded; the server keeps a record. Restart the app, and if it fails "
+    "again reinstall the requirements."
+)
+IDLE = "Press Generate to begin."
+QUEUED = "Waiting for a free place ..."
+CHECKING = "Looking at the photos ..."
+STARTED = "Making the first pictures ..."
+STOPPED = "Stopped. What was finished is kept."
+STOPPED_EMPTY = "Stopped before the first pictures were finished."
+STOPPING = "Stopping ..."
+DONE = "Done."
+FAILED = "The run ended with an error; see the message."
+ALL_PHOTOS_FIT = "All photos are fit to use."
+FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)")
+COMPARISON = "Both methods in one figure"
+
+UNEXPECTED = (
+    "Something went wrong on our side; the server keeps a record. Please try again, and if it "
+    "fails again try other photos or a shorter video."
+)
+NOT_AN_UPLOAD = (
+    "Photos must be uploaded to this server first: web addresses and server paths are refused. "
+    "Save the picture and upload the file."
+)
+CHARACTER_FIELDS = "Give name, photos and, if you like, description, and nothing else."
+MALFORMED = "The request does not have the form that the API page describes; compare the fields."
+NO_CHARACTER = "There is no character yet: give at least one a name and 1 to 8 photos."
+METHOD_COUNT = "Choose one or two different methods to compare: none, context or locks."
+TOO_MANY_PHOTOS = f"At most {MAX_PHOTOS} photos per character are used; the rest was left out."
+
+
+def slot_labels(number: int) -> tuple[str, str, str]:
+    """Labels of a character's name, photos and description; unique on the page."""
+    return (
+        f"Name of character {number}",
+        f"Photos of character {number} (1 to {MAX_PHOTOS})",
+        f"Description of character {number} (optional)",
+    )
+
+
+def about_character(number: int, rule: str) -> str:
+    """A rule that one character breaks."""
+    return f"Character {number}: {rule}"
+
+
+def unnamed(number: int) -> str:
+    """Sentence for photos without a name."""
+    return f"Character {number} has photos but no name: write a name, for instance Ana."
+
+
+def photoless(number: int) -> str:
+    """Sentence for a name without photos."""
+    return f"Character {number} has a name but no photo: upload 1 to {MAX_PHOTOS} photos."
+
+
+def unknown_words(words: tuple[str, ...]) -> str:
+    """Note on the words of a prompt that the model does not know; empty if it knows all."""
+    if not words:
+        return ""
+    return "The model does not know: " + ", ".join(f"'{word}'" for word in words) + "."
+
+
+def progress(done: int, total: int, seconds_left: float | None) -> str:
+    """Steps done and the time left, in words."""
+    steps = f"Step {done} of {total}"
+    return steps if seconds_left is None else f"{steps}, about {seconds_left:.0f} s left"
