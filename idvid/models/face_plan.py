@@ -1,0 +1,116 @@
+"""Where each face is: five landmarks per character and frame, as features of a token grid.
+
+A face plan is either made by `face_planner` or tracked on frames. Everything here is a pure
+function of landmarks. Face coordinates (u, v): origin at the centroid of the landmarks, one unit is
+the width of dlib's face chip, u to the picture's right, v down, turned with the head.
+Landmarks are in units of the frame height, in dlib's order: outer and inner corner of the eye on
+the picture's right, outer and inner corner of the eye on its left, base of the nose.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# dlib's mean face, from get_face_chip_details in dlib/image_transforms/interpolation.h.
+_TEMPLATE = (
+    (0.8595674595992, 0.2134981538014),
+    (0.6460604764104, 0.2289674387677),
+    (0.1205750620789, 0.2137274526848),
+    (0.3340850613712, 0.2290642403242),
+    (0.4901123135679, 0.6277975316475),
+)
+NUM_LANDMARKS = 5
+FOURIER_BANDS = 4
+PLAN_FEATURES = 4 * FOURIER_BANDS + 2 * NUM_LANDMARKS + 1
+# A person in face units: standard deviations of the soft region to the side, up and down.
+REGION_SIDE, REGION_UP, REGION_DOWN = 0.6, 0.6, 1.0
+REGION_CENTRE_V = 0.15
+
+
+def template(like: Tensor) -> Tensor:
+    """The mean face (5, 2) in face coordinates."""
+    points = torch.tensor(_TEMPLATE, device=like.device, dtype=torch.float32)
+    return points - points.mean(0)
+
+
+def face_frame(landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    """Least-squares similarity from face coordinates to the picture (Umeyama 1991).
+
+    Args:
+        landmarks: (..., 5, 2).
+
+    Returns:
+        origin (..., 2) and axis (..., 2): the picture's vector of one unit along u.
+    """
+    mean = template(landmarks)
+    origin = landmarks.mean(-2)
+    offset = landmarks - origin[..., None, :]
+    energy = mean.square().sum()
+    along = (mean * offset).sum((-2, -1)) / energy
+    across = (mean[:, 0] * offset[..., 1] - mean[:, 1] * offset[..., 0]).sum(-1) / energy
+    return origin, torch.stack([along, across], dim=-1)
+
+
+def to_face(points: Tensor, origin: Tensor, axis: Tensor) -> Tensor:
+    """Face coordinates (..., N, 2) of picture points (N, 2) or (..., N, 2)."""
+    offset = points - origin[..., None, :]
+    scale = axis.square().sum(-1, keepdim=True).clamp(min=1e-8)
+    unit = (axis / scale)[..., None, :]
+    along = (offset * unit).sum(-1)
+    across = offset[..., 1] * unit[..., 0] - offset[..., 0] * unit[..., 1]
+    return torch.stack([along, across], dim=-1)
+
+
+def pose_residual(landmarks: Tensor) -> Tensor:
+    """How the landmarks (..., 5, 2) differ from the mean face: yaw, pitch and shape (..., 5, 2)."""
+    origin, axis = face_frame(landmarks)
+    return to_face(landmarks, origin, axis) - template(landmarks)
+
+
+def region_distance(face_uv: Tensor) -> Tensor:
+    """Squared distance (...) of face coordinates (..., 2) from a person, in deviations."""
+    side = face_uv[..., 0] / REGION_SIDE
+    down = face_uv[..., 1] - REGION_CENTRE_V
+    height = torch.where(down > 0, down / REGION_DOWN, down / REGION_UP)
+    return side.square() + height.square()
+
+
+def token_centres(rows: int, columns: int, device: torch.device | str = "cpu") -> Tensor:
+    """Centres (rows * columns, 2) of a token grid as x, y in units of the frame height."""
+    y = (torch.arange(rows, device=device) + 0.5) / rows
+    x = (torch.arange(columns, device=device) + 0.5) / rows
+    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], dim=-1)
+
+
+def plan_features(
+    landmarks: Tensor, is_visible: Tensor, centres_N2: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Features of every character at every token, and the log of their soft regions.
+
+    Args:
+        landmarks: (B, C, T, 5, 2).
+        is_visible: (B, C, T) bool; False where a character is not in the frame.
+        centres_N2: token centres (N, 2).
+
+    Returns:
+        features (B, C, T, N, PLAN_FEATURES), zero where not visible, and the log region
+        (B, C, T, N): 0 on the face, negative away from it, minus infinity where not visible.
+    """
+    origin, axis = face_frame(landmarks)
+    face_uv = to_face(centres_N2, origin, axis)
+    log_region = -0.5 * region_distance(face_uv)
+    bands = math.pi * 2.0 ** torch.arange(FOURIER_BANDS, device=landmarks.device)
+    angles = (0.5 * face_uv.clamp(-2, 2)[..., None] * bands).flatten(-2)
+    residual = pose_residual(landmarks).flatten(-2)
+    residual = 4 * residual[..., None, :].expand(*face_uv.shape[:-1], -1)
+    ones = torch.ones_like(face_uv[..., :1])
+    features = torch.cat([angles.sin(), angles.cos(), residual, ones], dim=-1)
+    weight = log_region.exp() * is_visible[..., None]
+    log_region = log_region.masked_fill(~is_visible[..., None], -math.inf)
+    return features * weight[..., None], log_region

@@ -1,0 +1,114 @@
+"""Where will every face be? A small diffusion model over landmarks, conditioned on the prompt.
+
+It plans each character's five landmarks for every frame of a window; the video model then draws to
+the plan. A token is one character in one frame; every frame has its own noise level, as in
+`video_transformer`, so that a window continues the one before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from einops import rearrange
+from torch import nn
+
+from idvid.models.face_plan import NUM_LANDMARKS, face_frame, pose_residual, template
+from idvid.models.layers import TransformerLayer, padding_bias, sinusoidal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STATE = 4 + 2 * NUM_LANDMARKS
+TIME_SCALE = 12.0
+# Roughly the spread of each part over the training scenes, so that all parts weigh alike.
+_ORIGIN_SHIFT = (0.875, 0.4)
+_ORIGIN_SCALE = (0.45, 0.08)
+_SIZE_SHIFT, _SIZE_SCALE = -1.05, 0.25
+_ROLL_SCALE, _RESIDUAL_SCALE = 0.12, 0.05
+
+
+def to_state(landmarks: Tensor) -> Tensor:
+    """Landmarks (..., 5, 2) in frame heights to numbers of about unit spread (..., STATE)."""
+    origin, axis = face_frame(landmarks)
+    shift, scale = origin.new_tensor(_ORIGIN_SHIFT), origin.new_tensor(_ORIGIN_SCALE)
+    size = axis.square().sum(-1, keepdim=True).clamp(min=1e-8).log() / 2
+    roll = torch.atan2(axis[..., 1:], axis[..., :1])
+    parts = [
+        (origin - shift) / scale,
+        (size - _SIZE_SHIFT) / _SIZE_SCALE,
+        roll / _ROLL_SCALE,
+        pose_residual(landmarks).flatten(-2) / _RESIDUAL_SCALE,
+    ]
+    return torch.cat(parts, dim=-1)
+
+
+def to_landmarks(state: Tensor) -> Tensor:
+    """The inverse of `to_state`."""
+    shift, scale = state.new_tensor(_ORIGIN_SHIFT), state.new_tensor(_ORIGIN_SCALE)
+    origin = state[..., :2] * scale + shift
+    size = (state[..., 2] * _SIZE_SCALE + _SIZE_SHIFT).exp()
+    roll = state[..., 3] * _ROLL_SCALE
+    along = torch.stack([roll.cos(), roll.sin()], dim=-1) * size[..., None]
+    across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
+    residual = state[..., 4:].unflatten(-1, (NUM_LANDMARKS, 2)) * _RESIDUAL_SCALE
+    points = template(state) + residual
+    return (
+        origin[..., None, :]
+        + points[..., :1] * along[..., None, :]
+        + points[..., 1:] * across[..., None, :]
+    )
+
+
+class FacePlanner(ModelMixin, ConfigMixin):
+    """Predict clean states (B, C, T, STATE) from noisy ones and the prompt's tokens."""
+
+    @register_to_config
+    def __init__(
+        self, width: int = 192, depth: int = 4, text_width: int = 192, max_characters: int = 8
+    ) -> None:
+        super().__init__()
+        self.state_in = nn.Linear(STATE, width)
+        self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
+        self.count_in = nn.Parameter(torch.randn(max_characters + 1, width) * 0.02)
+        self.noise_in = nn.Sequential(nn.Linear(128, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_in = nn.Linear(64, width)
+        self.layers = nn.ModuleList(TransformerLayer(width, text_width) for _ in range(depth))
+        self.norm_out = nn.LayerNorm(width)
+        self.state_out = nn.Linear(width, STATE)
+        nn.init.zeros_(self.state_out.weight)
+        nn.init.zeros_(self.state_out.bias)
+
+    def forward(  # noqa: PLR0913 - the bundle would have this one user
+        self,
+        state: Tensor,
+        noise_level: Tensor,
+        time_s: Tensor,
+        slots: Tensor,
+        is_present: Tensor,
+        text: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """Predict the clean states.
+
+        Args:
+            state: (B, C, T, STATE) = t * clean + (1 - t) * noise.
+            noise_level: (B, T) t of each frame, 1 is clean.
+            time_s: (B, T) seconds since the window's first frame.
+            slots: (B, C) slot of each character.
+            is_present: (B, C) bool, False for padding.
+            text: tokens (B, L, text_width) and their mask (B, L).
+        """
+        characters, frames = state.shape[1:3]
+        per_frame = self.noise_in(sinusoidal(noise_level * 1000, 128))
+        per_frame = per_frame + self.time_in(sinusoidal(time_s * TIME_SCALE, 64, 200.0))
+        per_character = self.slot_in[slots] + self.count_in[is_present.sum(1)][:, None]
+        hidden = self.state_in(state) + per_frame[:, None] + per_character[:, :, None]
+        hidden = rearrange(hidden, "b c t d -> b (c t) d")
+        self_bias = padding_bias(is_present.repeat_interleave(frames, dim=1))
+        text_bias = padding_bias(text[1])
+        for layer in self.layers:
+            hidden = layer(hidden, self_bias, text[0], text_bias)
+        out = self.state_out(self.norm_out(hidden))
+        return rearrange(out, "b (c t) s -> b c t s", c=characters)

@@ -1,0 +1,193 @@
+"""The video diffusion transformer of idvid-mini: noisy latents of a window to clean latents.
+
+Every frame has a noise level of its own (diffusion forcing, Chen et al. 2024), so that one set of
+weights generates, continues clean frames and fills in between them. Time enters attention as real
+seconds. Knows latents and tokens only: pictures, prompts and photos are encoded elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from einops import rearrange
+from torch import nn
+
+from idvid.models.face_plan import PLAN_FEATURES, plan_features, token_centres
+from idvid.models.identity_attention import IdentityAwareAttention, IdentityContext, mask_bias
+from idvid.models.layers import (
+    HEAD_WIDTH,
+    Attention,
+    SwiGLU,
+    grid_angles,
+    padding_bias,
+    rotary_angles,
+    sinusoidal,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from idvid.models.conditions import Conditions, Identity
+
+PATCH = 2
+TIME_SCALE = 12.0  # rotary positions per second
+_NOISE_WIDTH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedConditions:
+    """Everything that does not change over the denoising steps of a window."""
+
+    embedding: Tensor  # (B, T, N, D) face plan and, if given, the references warped to it
+    text: tuple[tuple[Tensor, Tensor], ...]  # keys and values per block
+    text_bias: Tensor  # (B, 1, 1, L)
+    identity: tuple[IdentityContext | None, ...]  # per block
+    time_angles: Tensor  # (B, T, HEAD_WIDTH / 2)
+    grid_angles: Tensor  # (N, HEAD_WIDTH / 2)
+
+
+class TransformerBlock(nn.Module):
+    """Identity-aware attention, attention to the prompt, then a gated feed-forward network."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width, elementwise_affine=False)
+        self.attention = IdentityAwareAttention(width)
+        self.norm_text = nn.LayerNorm(width)
+        self.text = Attention(width)
+        self.norm_out = nn.LayerNorm(width, elementwise_affine=False)
+        self.feed_forward = SwiGLU(width)
+        self.modulation = nn.Parameter(torch.randn(6, width) * 0.02)
+
+    def forward(
+        self, hidden: Tensor, modulation: Tensor, prepared: PreparedConditions, index: int
+    ) -> Tensor:
+        """Map tokens (B, T, N, D); `modulation` (B, T, 6, D) comes from the noise levels."""
+        shifts = (modulation + self.modulation)[:, :, :, None].unbind(2)
+        shift, scale, gate, shift_out, scale_out, gate_out = shifts
+        normed = self.norm_attention(hidden) * (1 + scale) + shift
+        hidden = hidden + gate * self.attention.attend_space(normed, prepared.grid_angles)
+        hidden = self.attention.attend_time(hidden, prepared.time_angles)
+        hidden = self.attention.attend_identity(hidden, prepared.identity[index])
+        hidden = self._attend_text(hidden, prepared.text[index], prepared.text_bias)
+        normed = self.norm_out(hidden) * (1 + scale_out) + shift_out
+        return hidden + gate_out * self.feed_forward(normed)
+
+    def _attend_text(
+        self, hidden: Tensor, keys_values: tuple[Tensor, Tensor], bias: Tensor
+    ) -> Tensor:
+        flat = rearrange(self.norm_text(hidden), "b t n d -> b (t n) d")
+        return hidden + self.text.attend(flat, keys_values, bias).view(hidden.shape)
+
+
+class VideoTransformer(ModelMixin, ConfigMixin):
+    """Predict the clean latents of a window of frames (rectified flow, Liu et al. 2022)."""
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int = 12,
+        width: int = 256,
+        depth: int = 8,
+        max_characters: int = 8,
+    ) -> None:
+        super().__init__()
+        patch_features = latent_channels * PATCH * PATCH
+        self.patch_in = nn.Linear(patch_features, width)
+        self.plan_in = nn.Linear(PLAN_FEATURES, width)
+        self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
+        self.anchor_in = nn.Linear(patch_features + PATCH * PATCH, width)
+        self.noise_in = nn.Sequential(
+            nn.Linear(_NOISE_WIDTH, width), nn.SiLU(), nn.Linear(width, 6 * width)
+        )
+        self.blocks = nn.ModuleList(TransformerBlock(width) for _ in range(depth))
+        self.norm_out = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation_out = nn.Parameter(torch.randn(2, width) * 0.02)
+        self.patch_out = nn.Linear(width, patch_features)
+        nn.init.zeros_(self.noise_in[-1].weight)
+        nn.init.zeros_(self.noise_in[-1].bias)
+        nn.init.zeros_(self.patch_out.weight)
+        nn.init.zeros_(self.patch_out.bias)
+
+    def prepare(self, conditions: Conditions, rows: int, columns: int) -> PreparedConditions:
+        """Compute once per window what its denoising steps share.
+
+        Args:
+            conditions: see `Conditions`; B, T as the latents'.
+            rows: height of the latents / 2.
+            columns: width of the latents / 2.
+        """
+        centres = token_centres(rows, columns, conditions.landmarks.device)
+        features, log_masks = plan_features(conditions.landmarks, conditions.is_visible, centres)
+        embedding = self.plan_in(features.sum(1))
+        slots = self.slot_in[conditions.slots]  # (B, C, D)
+        embedding = embedding + torch.einsum("bctn,bcd->btnd", features[..., -1], slots)
+        identity = _active(conditions.identity)
+        if identity is not None:
+            embedding = embedding + self._embed_anchors(identity)
+        return PreparedConditions(
+            embedding=embedding,
+            text=tuple(block.text.keys_values(conditions.text) for block in self.blocks),
+            text_bias=padding_bias(conditions.is_text),
+            identity=self._identity_contexts(identity, log_masks),
+            time_angles=rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH),
+            grid_angles=grid_angles(rows, columns, centres.device),
+        )
+
+    def forward(
+        self, latents: Tensor, noise_level: Tensor, prepared: PreparedConditions
+    ) -> Tensor:
+        """Predict clean latents.
+
+        Args:
+            latents: (B, T, C, h, w) = t * clean + (1 - t) * noise.
+            noise_level: (B, T) the t of each frame: 0 pure noise, 1 clean.
+            prepared: what `prepare` made for these frames.
+        """
+        rows, columns = latents.shape[-2] // PATCH, latents.shape[-1] // PATCH
+        hidden = self.patch_in(_patchify(latents)) + prepared.embedding
+        noise = self.noise_in(sinusoidal(noise_level * 1000, _NOISE_WIDTH))
+        modulation = rearrange(noise, "b t (six d) -> b t six d", six=6)
+        for index, block in enumerate(self.blocks):
+            hidden = block(hidden, modulation, prepared, index)
+        shift, scale = (modulation[:, :, :2] + self.modulation_out)[:, :, :, None].unbind(2)
+        patches = self.patch_out(self.norm_out(hidden) * (1 + scale) + shift)
+        return rearrange(
+            patches,
+            "b t (r w) (c p q) -> b t c (r p) (w q)",
+            r=rows,
+            w=columns,
+            p=PATCH,
+            q=PATCH,
+        )
+
+    def _embed_anchors(self, identity: Identity) -> Tensor:
+        embedded = self.anchor_in(_patchify(identity.anchors))
+        return embedded * _identity_weight(identity)[:, None]
+
+    def _identity_contexts(
+        self, identity: Identity | None, log_masks: Tensor
+    ) -> tuple[IdentityContext | None, ...]:
+        if identity is None:
+            return (None,) * len(self.blocks)
+        bias, weight = mask_bias(log_masks, identity.owner), _identity_weight(identity)
+        return tuple(
+            block.attention.identity_context(identity.memory, bias, weight)
+            for block in self.blocks
+        )
+
+
+def _active(identity: Identity | None) -> Identity | None:
+    return None if identity is None or identity.strength == 0 else identity
+
+
+def _identity_weight(identity: Identity) -> Tensor:
+    return (identity.is_given.to(identity.memory.dtype) * identity.strength)[:, None, None]
+
+
+def _patchify(latents: Tensor) -> Tensor:
+    return rearrange(latents, "b t c (r p) (w q) -> b t (r w) (c p q)", p=PATCH, q=PATCH)
