@@ -27,7 +27,7 @@ _DLIB_POINTS = torch.tensor(
 )
 _ARCFACE_EYES = torch.tensor([[38.2946, 51.6963], [73.5318, 51.5014]])  # left, right, of 112 px
 _ARCFACE_SIZE_PX = 112
-_HEAD_WIDTH = 2.1  # side of a head crop, in box widths
+_HEAD_WIDTH = 2.6  # side of a head crop, in unit boxes; about 1.9 HOG boxes
 _HEAD_CENTRE_Y = 0.47  # where the middle of the box lies in a head crop, 0 top .. 1 bottom
 _MAX_SAMPLES = 16  # per crop pixel and axis, for pictures far larger than the crop
 
