@@ -1,0 +1,200 @@
+"""What the command line does: generate, measure and check, with progress on stderr.
+
+Owns which files are written where. Knows no argument syntax; raises `IdvidError` for the user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from idvid.errors import InputError
+from idvid.faces.quality import check_references
+from idvid.media.clip_reader import VideoLimits, iter_video
+from idvid.media.image import read_image, shown_name
+from idvid.media.video import SegmentWriter, concat
+from idvid.metrics import DriftMeter
+from idvid.metrics.plots import write_comparison, write_figure
+from idvid.metrics.report import write_csv, write_json
+from idvid.pipeline.generate import load_pipeline
+from idvid.scene_file import read_scene, validate_characters
+from idvid.types import Character, StepDone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from idvid.config import GenerationSettings
+    from idvid.types import DriftReport, WindowDone
+
+FRAMES_AT_ONCE = 16  # frames of a measured video that are held in memory
+_PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".bmp"}
+_PHOTO_SUFFIXES |= {".tif", ".tiff"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A request for the videos of one scene."""
+
+    scene_file: Path
+    settings: tuple[GenerationSettings, ...]  # one per method; several are compared
+    seed: int | None  # instead of the scene's
+    model: str | None  # a folder or a Hub name; None is the bundled model
+    out: Path
+
+
+def generate(request: Generation) -> None:
+    """Write video.mp4, report.json, drift.csv and drift.png; a folder per method if several.
+
+    Several methods also give `comparison.png`.
+    """
+    _make_folder(request.out)
+    scene = read_scene(request.scene_file)
+    if request.seed is not None:
+        scene = dataclasses.replace(scene, seed=request.seed)
+    references = check_references(scene.characters)
+    pipeline = load_pipeline(request.model)
+    reports: dict[str, DriftReport] = {}
+    several = len(request.settings) > 1
+    for settings in request.settings:
+        folder = request.out / settings.method if several else request.out
+        events = pipeline.stream(scene, references, settings, lambda: False)
+        reports[settings.method] = _record(events, references, settings.method, folder)
+    if several:
+        write_comparison(reports, request.out / "comparison.png")
+
+
+def measure(video_file: Path, characters: Path, out: Path, max_seconds: float) -> None:
+    """Write report.json, drift.csv and drift.png for any video."""
+    _make_folder(out)
+    references = check_references(read_characters(characters))
+    video = iter_video(video_file, VideoLimits(max_seconds=max_seconds))
+    meter = DriftMeter(references, video.fps)
+    progress = Progress("measure")
+    seen = 0
+    for frames in _batches(video.frames):
+        meter.add(frames)
+        seen += len(frames)
+        progress.show(f"{seen / video.fps:.1f} s of video")
+    progress.end()
+    _write_report(meter.report(), out)
+
+
+def check(scene_file: Path) -> list[str]:
+    """What there is to say about the reference photos of a scene, a sentence a line."""
+    references = check_references(read_scene(scene_file).characters)
+    lines = [f"{name}: {sentence}" for name, sentence in references.findings]
+    return lines or ["All reference photos can be used."]
+
+
+def read_characters(folder: Path) -> tuple[Character, ...]:
+    """One character per sub-folder of photos, in the order of their names.
+
+    Raises:
+        InputError: If there is no such folder, or a character breaks a rule.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{shown_name(folder.name)} is no folder; name one with a folder a person."
+        )
+    folders = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+    if not folders:
+        raise InputError(
+            f"{shown_name(folder.name)} holds no folder; make one per character, with photos in it."
+        )
+    cast = tuple(
+        Character(name=f.name, photos=tuple(read_image(p, p.name) for p in _photo_files(f)))
+        for f in folders
+    )
+    validate_characters(cast)
+    return cast
+
+
+class Progress:
+    """One line on stderr that says how far a command is and how long it will take."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._start = time.monotonic()
+        self._rewrites = sys.stderr.isatty()
+
+    def show(self, message: str) -> None:
+        """Replace the line on a terminal; write a new one into a file."""
+        start, end = ("\r\033[K", "") if self._rewrites else ("", "\n")
+        sys.stderr.write(f"{start}{self._label}: {message}{end}")
+        sys.stderr.flush()
+
+    def show_step(self, step: StepDone) -> None:
+        """Steps done of all, and the seconds left at the pace so far."""
+        spent = time.monotonic() - self._start
+        left = spent / step.done * (step.total - step.done)
+        self.show(f"step {step.done} of {step.total}, {left:.0f} s left")
+
+    def end(self) -> None:
+        """Say how long it took and close the line."""
+        self.show(f"done in {time.monotonic() - self._start:.1f} s")
+        if self._rewrites:
+            sys.stderr.write("\n")
+
+
+def _record(
+    events: Iterator[StepDone | WindowDone], references: Any, label: str, folder: Path
+) -> DriftReport:
+    """Encode and measure the windows of one run as they arrive."""
+    progress = Progress(label)
+    segments: list[bytes] = []
+    writer: SegmentWriter | None = None
+    meter: DriftMeter | None = None
+    for event in events:
+        if isinstance(event, StepDone):
+            progress.show_step(event)
+            continue
+        if writer is None or meter is None:
+            writer, meter = SegmentWriter(event.fps), DriftMeter(references, event.fps)
+        segments.append(writer.write(event.frames))
+        meter.add(event.frames)
+    assert meter is not None, "a pipeline yields at least one window"
+    _make_folder(folder)
+    concat(segments, folder / "video.mp4")
+    report = meter.report()
+    _write_report(report, folder)
+    progress.end()
+    return report
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {shown_name(folder.name)} cannot be made; give --out a folder of yours."
+        ) from error
+
+
+def _write_report(report: DriftReport, folder: Path) -> None:
+    write_json(report, folder / "report.json")
+    write_csv(report, folder / "drift.csv")
+    write_figure(report, folder / "drift.png")
+
+
+def _batches(frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """(T, H, W, 3) with T at most `FRAMES_AT_ONCE`."""
+    batch: list[NDArray[np.uint8]] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == FRAMES_AT_ONCE:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+def _photo_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _PHOTO_SUFFIXES)
