@@ -1,1 +1,53 @@
-"""idvid.people"""
+"""Synthetic people for training, tests and examples: from a seed to portraits, clips, captions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from idvid.people.clip import PeopleClip, render_clip, trace_landmarks
+    from idvid.people.person import Person, build_person
+    from idvid.people.portrait import Portrait, render_portrait
+    from idvid.people.sampling import sample_person
+    from idvid.people.scene import SceneSpec, sample_scene
+    from idvid.people.seeds import check_seed, split_of
+    from idvid.people.spec import PersonSpec
+
+__all__ = [
+    "PeopleClip",
+    "Person",
+    "PersonSpec",
+    "Portrait",
+    "SceneSpec",
+    "build_person",
+    "check_seed",
+    "render_clip",
+    "render_portrait",
+    "sample_person",
+    "sample_scene",
+    "split_of",
+    "trace_landmarks",
+]
+_HOME = {
+    "PeopleClip": "clip",
+    "Person": "person",
+    "PersonSpec": "spec",
+    "Portrait": "portrait",
+    "SceneSpec": "scene",
+    "build_person": "person",
+    "check_seed": "seeds",
+    "render_clip": "clip",
+    "render_portrait": "portrait",
+    "sample_person": "sampling",
+    "sample_scene": "scene",
+    "split_of": "seeds",
+    "trace_landmarks": "clip",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load the renderer only when it is asked for; numba takes a second to import."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

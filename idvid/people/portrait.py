@@ -1,0 +1,110 @@
+"""A photo of one person: the reference pictures of examples, tests and training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from idvid.people.anatomy import Motion, expression_names
+from idvid.people.background import BackgroundSpec, paint_background, sample_background
+from idvid.people.light import make_rig, sample_light
+from idvid.people.motion import EXPRESSIONS
+from idvid.people.render import Stage, frames_of, landmarks_px, look_at
+from idvid.people.scene import fitting_lights
+from idvid.people.seeds import stream
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from idvid.people.person import Person
+
+DISTANCE, SPAN = 11.0, 4.0  # decimetres
+SHADOW_RESOLUTION = 176
+EXPRESSION_ODDS = {
+    "neutral": 0.28,
+    "smiling": 0.28,
+    "grinning": 0.16,
+    "frowning": 0.08,
+    "surprised": 0.1,
+    "sad": 0.1,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Portrait:
+    """A picture of one person."""
+
+    image: NDArray[np.uint8]  # (S, S, 3) RGB
+    landmarks: NDArray[np.float32]  # (5, 2) px, dlib's order
+    face_mask: NDArray[np.bool_]  # (S, S) face, eyes, mouth, beard, glasses
+
+
+def render_portrait(
+    person: Person, seed: int, size_px: int = 256, neutral: bool = False
+) -> Portrait:
+    """A portrait whose light, pose, expression and place follow from the seed.
+
+    Args:
+        person: who.
+        seed: 0..999,999.
+        size_px: side of the picture.
+        neutral: frontal, without expression, in soft light before a grey wall.
+
+    Raises:
+        SeedError: a seed outside its range.
+    """
+    rng = stream(seed, 200)
+    motion = _still() if neutral else _casual(rng)
+    motion.position[:, 1] -= person.body.joints["head"][1]
+    top = max(person.top + 0.2, 1.6)
+    span = max(SPAN, top + 1.9)
+    target = (0.0, top - span / 2, 0.3)
+    focal = size_px * DISTANCE / span
+    camera = look_at((0, target[1] + 0.15, DISTANCE), target, focal, (size_px, size_px))
+    background, light = _setting(stream(seed, 201), neutral)
+    stage = Stage(
+        camera=camera,
+        rig=make_rig(light, [person.tone], camera.eye),
+        background=paint_background(background, light, size_px + 2, size_px + 2),
+        shadow_resolution=SHADOW_RESOLUTION,
+    )
+    frame = frames_of([person], [motion], stage, np.zeros((1, 2)))[0]
+    return Portrait(
+        image=frame.image,
+        landmarks=landmarks_px(person, motion, camera)[0],
+        face_mask=frame.face > 0,
+    )
+
+
+def _setting(rng: Generator, neutral: bool) -> tuple:
+    if neutral:
+        background = BackgroundSpec(kind="wall", colour="grey", blur=0.02, seed=0)
+        return background, sample_light(np.random.default_rng(0), ("soft",))
+    background = sample_background(rng)
+    return background, sample_light(rng, fitting_lights(background.kind))
+
+
+def _still() -> Motion:
+    return Motion(
+        expression=np.zeros((1, len(expression_names())), np.float32),
+        head=np.zeros((1, 3)),
+        body_yaw=np.zeros(1),
+        gaze=np.zeros((1, 2)),
+        position=np.zeros((1, 3)),
+    )
+
+
+def _casual(rng: Generator) -> Motion:
+    motion = _still()
+    names = tuple(EXPRESSION_ODDS)
+    expression = names[int(rng.choice(len(names), p=tuple(EXPRESSION_ODDS.values())))]
+    strength = rng.uniform(0.4, 1.0)
+    for name, weight in EXPRESSIONS[expression].items():
+        motion.expression[0, expression_names().index(name)] = weight * strength
+    motion.head[0] = rng.uniform((-0.5, -0.18, -0.12), (0.5, 0.18, 0.12))
+    motion.body_yaw[0] = rng.uniform(-0.25, 0.25)
+    motion.gaze[0] = rng.uniform((-0.2, -0.1), (0.2, 0.1))
+    return motion

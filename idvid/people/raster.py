@@ -1,0 +1,241 @@
+"""The z-buffer: triangles to nearest triangle per sample, and depth maps seen along a direction.
+
+Screen vertices are (x px, y px down, nearness); nearness grows towards the viewer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from idvid.people.clothes_shape import collar_gap
+from idvid.people.mesh import (
+    BEARD,
+    CANON_X,
+    CANON_Y,
+    CANON_Z,
+    CLOTH,
+    EDGE,
+    FRAME,
+    HAIR,
+    LASH,
+    STRAND_L,
+    STRAND_S,
+    Mesh,
+)
+from idvid.people.noise import JIT, value_noise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STRAND_FREQUENCY = 30.0  # strands per unit of hair coordinate where hair thins out
+
+
+class Buffers(NamedTuple):
+    """What is nearest at each sample."""
+
+    nearness: NDArray[np.float32]  # (H, W)
+    triangle: NDArray[np.int32]  # (H, W) running number over all people, -1 for nothing
+    bary: NDArray[np.float32]  # (H, W, 2) screen-linear weights of the 2nd and 3rd corner
+
+
+def empty_buffers(height: int, width: int) -> Buffers:
+    """Buffers in which nothing has been drawn."""
+    return Buffers(
+        np.zeros((height, width), np.float32),
+        np.full((height, width), -1, np.int32),
+        np.zeros((height, width, 2), np.float32),
+    )
+
+
+@njit(**JIT)
+def setup(a: NDArray, b: NDArray, c: NDArray, shape: tuple[int, int]) -> tuple:
+    """Sample range and edge gradients of a triangle; an empty range when it covers nothing."""
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    x0 = max(0, int(np.ceil(min(a[0], b[0], c[0]) - 0.5)))
+    x1 = min(shape[1] - 1, int(np.floor(max(a[0], b[0], c[0]) - 0.5)))
+    y0 = max(0, int(np.ceil(min(a[1], b[1], c[1]) - 0.5)))
+    y1 = min(shape[0] - 1, int(np.floor(max(a[1], b[1], c[1]) - 0.5)))
+    if area == 0.0:
+        return area, x0, -1, y0, -1, 0.0, 0.0, 0.0, 0.0
+    inverse = 1.0 / area
+    return (
+        area,
+        x0,
+        x1,
+        y0,
+        y1,
+        (c[1] - a[1]) * inverse,
+        -(c[0] - a[0]) * inverse,
+        -(b[1] - a[1]) * inverse,
+        (b[0] - a[0]) * inverse,
+    )
+
+
+@njit(**JIT)
+def mix(mesh: Mesh, corners: tuple, weights: tuple, column: int) -> float:
+    """Attribute `column` at a point of a triangle."""
+    at = mesh.attributes
+    return (
+        weights[0] * at[corners[0], column]
+        + weights[1] * at[corners[1], column]
+        + weights[2] * at[corners[2], column]
+    )
+
+
+@njit(**JIT)
+def is_solid(mesh: Mesh, corners: tuple, weights: tuple, material: int, neckline: int) -> bool:
+    """Whether the surface exists at this point: hair frays, cloth ends at its collar."""
+    if material == CLOTH:
+        x = mix(mesh, corners, weights, CANON_X)
+        y = mix(mesh, corners, weights, CANON_Y)
+        return collar_gap(neckline, x, y, mix(mesh, corners, weights, CANON_Z)) > 0.0
+    edge = mix(mesh, corners, weights, EDGE)
+    if edge >= 0.16:
+        return True
+    s = mix(mesh, corners, weights, STRAND_S)
+    length = mix(mesh, corners, weights, STRAND_L)
+    return edge > 0.16 * value_noise(s * STRAND_FREQUENCY + 200, length * 3.0 + 200, 7)
+
+
+@njit(**JIT)
+def draw(screen: NDArray, mesh: Mesh, neckline: int, first_triangle: int, out: Buffers) -> None:
+    """Draw a mesh into the buffers; hair, frames and lashes are seen from both sides."""
+    for t in range(mesh.triangles.shape[0]):
+        a, b, c = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]
+        corners = (a, b, c)
+        material = mesh.materials[t]
+        two_sided = material in (HAIR, BEARD, FRAME, LASH)
+        frayed = material in (HAIR, BEARD, CLOTH)
+        area, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(
+            screen[a], screen[b], screen[c], out.nearness.shape
+        )
+        if area >= 0 and not two_sided:
+            continue
+        za = screen[a, 2]
+        z1 = screen[b, 2] - za
+        z2 = screen[c, 2] - za
+        for y in range(y0, y1 + 1):
+            dy = y + 0.5 - screen[a, 1]
+            w1 = (x0 + 0.5 - screen[a, 0]) * d1x + dy * d1y
+            w2 = (x0 + 0.5 - screen[a, 0]) * d2x + dy * d2y
+            for x in range(x0, x1 + 1):
+                if w1 >= -1e-6 and w2 >= -1e-6 and w1 + w2 <= 1.000001:
+                    z = za + w1 * z1 + w2 * z2
+                    if z > out.nearness[y, x]:
+                        solid = material != LASH or ((x + y) & 1) == 0
+                        if frayed:
+                            weights = (1 - w1 - w2, w1, w2)
+                            solid = is_solid(mesh, corners, weights, material, neckline)
+                        if solid:
+                            out.nearness[y, x] = z
+                            out.triangle[y, x] = t + first_triangle
+                            out.bary[y, x, 0] = w1
+                            out.bary[y, x, 1] = w2
+                w1 += d1x
+                w2 += d2x
+
+
+@njit(**JIT)
+def draw_depth(screen: NDArray, triangles: NDArray, casts: NDArray, out: NDArray) -> None:
+    """Draw only nearness (H, W), both sides, of the triangles that cast shadows."""
+    for t in range(triangles.shape[0]):
+        if not casts[t]:
+            continue
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        _, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(screen[a], screen[b], screen[c], out.shape)
+        za = screen[a, 2]
+        z1 = screen[b, 2] - za
+        z2 = screen[c, 2] - za
+        for y in range(y0, y1 + 1):
+            dy = y + 0.5 - screen[a, 1]
+            w1 = (x0 + 0.5 - screen[a, 0]) * d1x + dy * d1y
+            w2 = (x0 + 0.5 - screen[a, 0]) * d2x + dy * d2y
+            for x in range(x0, x1 + 1):
+                if w1 >= 0 and w2 >= 0 and w1 + w2 <= 1.0:
+                    z = za + w1 * z1 + w2 * z2
+                    out[y, x] = max(out[y, x], z)
+                w1 += d1x
+                w2 += d2x
+
+
+@njit(**JIT)
+def draw_plain(screen: NDArray, triangles: NDArray, out: Buffers) -> None:
+    """Draw front faces without any holes; maps a surface onto its texture."""
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        area, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(
+            screen[a], screen[b], screen[c], out.nearness.shape
+        )
+        if area >= 0:
+            continue
+        for y in range(y0, y1 + 1):
+            dy = y + 0.5 - screen[a, 1]
+            for x in range(x0, x1 + 1):
+                dx = x + 0.5 - screen[a, 0]
+                w1 = dx * d1x + dy * d1y
+                w2 = dx * d2x + dy * d2y
+                z = screen[a, 2] * (1 - w1 - w2) + screen[b, 2] * w1 + screen[c, 2] * w2
+                inside = w1 >= -1e-6 and w2 >= -1e-6 and w1 + w2 <= 1.000001
+                if inside and z > out.nearness[y, x]:
+                    out.nearness[y, x] = z
+                    out.triangle[y, x] = t
+                    out.bary[y, x, 0] = w1
+                    out.bary[y, x, 1] = w2
+
+
+class DepthMap(NamedTuple):
+    """Depth of a person seen along a direction; for shadows and for ambient occlusion."""
+
+    nearness: NDArray[np.float32]  # (R, R)
+    basis: NDArray[np.float32]  # (3, 3) rows: right, up, towards the viewer
+    centre: NDArray[np.float32]  # (3,)
+    extent: float  # side of the seen square, decimetres
+
+
+def basis_of(direction: NDArray) -> NDArray[np.float32]:
+    """Rows right, up, direction of a viewer who looks against `direction` (3,)."""
+    up = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.95 else np.array([1.0, 0.0, 0.0])
+    right = np.cross(up, direction)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(direction, right), direction]).astype(np.float32)
+
+
+@njit(**JIT)
+def to_depth_screen(vertices: NDArray, view: DepthMap) -> NDArray:
+    """Vertices (V, 3) in the depth map's samples, nearness offset by +20."""
+    out = np.empty(vertices.shape, np.float32)
+    resolution = view.nearness.shape[0]
+    scale = resolution / view.extent
+    for i in range(vertices.shape[0]):
+        x = vertices[i, 0] - view.centre[0]
+        y = vertices[i, 1] - view.centre[1]
+        z = vertices[i, 2] - view.centre[2]
+        m = view.basis
+        out[i, 0] = (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z) * scale + 0.5 * resolution
+        out[i, 1] = 0.5 * resolution - (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z) * scale
+        out[i, 2] = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + 20.0
+    return out
+
+
+def depth_map(
+    vertices: NDArray, mesh: Mesh, casts: NDArray, direction: NDArray, view: tuple
+) -> tuple[DepthMap, NDArray]:
+    """Depth map along a direction, and the vertices in its samples.
+
+    Args:
+        vertices: posed (V, 3).
+        mesh: triangles.
+        casts: (F,) whether a triangle casts a shadow.
+        direction: (3,) unit, towards the viewer or the light.
+        view: (centre (3,), extent in decimetres, resolution in samples).
+    """
+    centre, extent, resolution = view
+    empty = np.zeros((resolution, resolution), np.float32)
+    centre = np.asarray(centre, np.float32)
+    result = DepthMap(empty, basis_of(direction), centre, float(extent))
+    screen = to_depth_screen(vertices, result)
+    draw_depth(screen, mesh.triangles, casts, empty)
+    return result, screen
