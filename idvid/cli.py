@@ -179,8 +179,12 @@ def _measure(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from idvid.commands import check
 
-    for line in check(args.scene):
-        print(line)
+    result = check(args.scene)
+    for finding in result.findings:
+        print(f"{finding.severity}: {finding.message}")
+    result.raise_if_refused()
+    if not result.findings:
+        print("All reference photos are fit to use.")
 
 
 def _people(args: argparse.Namespace) -> None:

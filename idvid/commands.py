@@ -9,7 +9,7 @@ import dataclasses
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,21 +18,22 @@ from idvid.faces.quality import check_references
 from idvid.media.clip_reader import VideoLimits, iter_video
 from idvid.media.image import read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
-from idvid.metrics import DriftMeter
 from idvid.metrics.plots import write_comparison, write_figure
-from idvid.metrics.report import write_csv, write_json
-from idvid.pipeline.generate import load_pipeline
+from idvid.metrics.report import DriftMeter, write_csv, write_json
 from idvid.scene_file import read_scene, validate_characters
 from idvid.types import Character, StepDone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from idvid.config import GenerationSettings
+    from idvid.faces.quality import ReferenceCheck, ReferenceFace
     from idvid.types import DriftReport, WindowDone
+
+    References = Mapping[str, tuple[ReferenceFace, ...]]
 
 FRAMES_AT_ONCE = 16  # frames of a measured video that are held in memory
 _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".bmp"}
@@ -59,13 +60,16 @@ def generate(request: Generation) -> None:
     scene = read_scene(request.scene_file)
     if request.seed is not None:
         scene = dataclasses.replace(scene, seed=request.seed)
-    references = check_references(scene.characters)
+    references = usable_references(scene.characters)
+    from idvid.pipeline.generate import load_pipeline  # the models load last, if all else is well
+
     pipeline = load_pipeline(request.model)
+    faces = tuple(references.values())
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
     for settings in request.settings:
         folder = request.out / settings.method if several else request.out
-        events = pipeline.stream(scene, references, settings, lambda: False)
+        events = pipeline.stream(scene, faces, settings, lambda: False)
         reports[settings.method] = _record(events, references, settings.method, folder)
     if several:
         write_comparison(reports, request.out / "comparison.png")
@@ -74,7 +78,7 @@ def generate(request: Generation) -> None:
 def measure(video_file: Path, characters: Path, out: Path, max_seconds: float) -> None:
     """Write report.json, drift.csv and drift.png for any video."""
     _make_folder(out)
-    references = check_references(read_characters(characters))
+    references = usable_references(read_characters(characters))
     video = iter_video(video_file, VideoLimits(max_seconds=max_seconds))
     meter = DriftMeter(references, video.fps)
     progress = Progress("measure")
@@ -87,11 +91,22 @@ def measure(video_file: Path, characters: Path, out: Path, max_seconds: float) -
     _write_report(meter.report(), out)
 
 
-def check(scene_file: Path) -> list[str]:
-    """What there is to say about the reference photos of a scene, a sentence a line."""
-    references = check_references(read_scene(scene_file).characters)
-    lines = [f"{name}: {sentence}" for name, sentence in references.findings]
-    return lines or ["All reference photos can be used."]
+def check(scene_file: Path) -> ReferenceCheck:
+    """What there is to say about the reference photos of a scene."""
+    return check_references(read_scene(scene_file).characters)
+
+
+def usable_references(characters: tuple[Character, ...]) -> References:
+    """The usable reference faces by name; what else is to be said goes to stderr.
+
+    Raises:
+        ReferencePhotoError: If a character has no usable photo.
+    """
+    result = check_references(characters)
+    for finding in result.findings:
+        sys.stderr.write(f"{finding.severity}: {finding.message}\n")
+    result.raise_if_refused()
+    return {c.name: faces for c, faces in zip(characters, result.references, strict=True)}
 
 
 def read_characters(folder: Path) -> tuple[Character, ...]:
@@ -145,7 +160,7 @@ class Progress:
 
 
 def _record(
-    events: Iterator[StepDone | WindowDone], references: Any, label: str, folder: Path
+    events: Iterator[StepDone | WindowDone], references: References, label: str, folder: Path
 ) -> DriftReport:
     """Encode and measure the windows of one run as they arrive."""
     progress = Progress(label)
