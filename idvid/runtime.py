@@ -54,6 +54,14 @@ def dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_bf16 else torch.float32
 
 
+def has_fast_bf16() -> bool:
+    """Whether this machine's CPU multiplies bfloat16 in hardware, about twice as fast as float32."""
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return any(bool(found.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
 def generator(seed: int, device: torch.device) -> torch.Generator:
     """A fresh source of randomness; nothing global is seeded."""
     import torch

@@ -2,8 +2,10 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +31,16 @@ def test_a_device_that_is_not_here_is_one_sentence(monkeypatch, asked):
 
 def test_the_cpu_computes_in_full_precision():
     assert runtime.dtype(torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the kernel's own list of features")
+def test_fast_bf16_is_what_the_processor_says():
+    flags = set(
+        re.findall(r"^(?:flags|Features)\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[
+            0
+        ].split()
+    )
+    assert runtime.has_fast_bf16() == bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
 
 
 def test_the_same_seed_gives_the_same_numbers_and_touches_nothing_global():
