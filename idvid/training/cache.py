@@ -1,0 +1,203 @@
+"""A shard of clips as the video stage reads it: latents, anchors, face vectors, patches.
+
+Made once per shard by a worker process, with the frozen autoencoder and face backbone, and kept
+beside the shard under a key of their weights: other weights, another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from idvid.conditioning.references import (
+    ReferencePictures,
+    anchor_frames,
+    encode_anchors,
+    reference_features,
+    reference_pictures,
+)
+from idvid.models.checkpoint import load_part
+from idvid.training.feeder import clip_jobs
+from idvid.training.pool import to_signed
+from idvid.training.records import Record, record_path, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from idvid.models.autoencoder import FrameAutoencoder
+    from idvid.models.face_backbone import FaceBackbone
+    from idvid.training.settings import DataSettings
+
+FORMAT = 1
+NUM_VARIANTS = 2  # draws of references per clip
+MAX_CHOSEN = 4  # references in one draw: 1..4
+_FROZEN = ("autoencoder", "backbone")
+_CLIP_ARRAYS = (
+    "frames",
+    "landmarks",
+    "visible",
+    "references",
+    "reference_landmarks",
+    "is_person",
+)
+_POLL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenModels:
+    """What turns pictures into numbers, trained before and never again."""
+
+    autoencoder: FrameAutoencoder
+    backbone: FaceBackbone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheJob:
+    """What the encoding worker makes."""
+
+    folder: Path  # of the shards
+    models: Path  # with sub-folders autoencoder and backbone
+    data: DataSettings
+
+
+def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModels:
+    """Load the autoencoder and the face backbone.
+
+    Raises:
+        ModelError: one is missing; train it first.
+    """
+    autoencoder, backbone = (load_part(name, models / name).to(device) for name in _FROZEN)
+    return FrozenModels(autoencoder=autoencoder, backbone=backbone)  # pyright: ignore[reportArgumentType]
+
+
+def derivative_name(models: Path) -> str:
+    """Name of the shards' derivatives made with these weights."""
+    digest = hashlib.sha256(f"format {FORMAT}".encode())
+    for name in _FROZEN:
+        for path in sorted((models / name).glob("*.safetensors")):
+            digest.update(path.read_bytes())
+    return f"latents-{digest.hexdigest()[:8]}"
+
+
+def encode_shards(job: CacheJob) -> None:
+    """Encode shards as they appear, in order, until all that are wanted exist."""
+    frozen = load_frozen(job.models, job.data.encode_device)
+    derivative = derivative_name(job.models)
+    waiting = [shard.name for shard in clip_jobs(job.data)]
+    while waiting:
+        ready = [name for name in waiting if record_path(job.folder, name).exists()]
+        for name in ready:
+            path = record_path(job.folder, name, derivative)
+            if not path.exists():
+                write_encoded(Record(record_path(job.folder, name)), path, frozen)
+        waiting = [name for name in waiting if name not in ready]
+        if not ready:
+            time.sleep(_POLL_S)
+
+
+def write_encoded(record: Record, path: Path, frozen: FrozenModels) -> None:
+    """Encode one shard; which references are drawn follows from the shard's name."""
+    digest = hashlib.sha256(path.name.split(".")[0].encode()).digest()
+    rng = np.random.default_rng(list(digest))
+    clips = [_encode_clip(record, index, frozen, rng) for index in range(len(record))]
+    arrays = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
+    write_record(path, arrays, record.notes)
+
+
+def _encode_clip(
+    record: Record, index: int, frozen: FrozenModels, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    device = frozen.autoencoder.device
+    clip = {name: np.asarray(record.row(name, index)) for name in _CLIP_ARRAYS}
+    frames = to_signed(torch.from_numpy(clip["frames"]).to(device))
+    landmarks = torch.from_numpy(clip["landmarks"]).to(device)
+    visible = torch.from_numpy(clip["visible"]).to(device)
+    pictures = [
+        _pictures(clip["references"][c], clip["reference_landmarks"][c], device)
+        if present
+        else None
+        for c, present in enumerate(clip["is_person"].tolist())
+    ]
+    with torch.no_grad():
+        latents = torch.cat([frozen.autoencoder.encode(part) for part in frames.split(8)])
+        vectors, patches = _features(pictures, frozen)
+    chosen = np.stack([_choose(pictures, rng) for _ in range(NUM_VARIANTS)])
+    size = (frames.shape[-2], frames.shape[-1])
+    anchors = [
+        encode_anchors(
+            *anchor_frames(_subset(pictures, draw), landmarks, visible, size),
+            frozen.autoencoder,
+        )
+        for draw in chosen
+    ]
+    heights = (clip["landmarks"] + 0.5) / size[0]
+    return {
+        "latents": _half(latents),  # (T, C, h, w)
+        "anchors": _half(torch.stack(anchors)),  # (V, T, C + 1, h, w)
+        "chosen": chosen,  # (V, 3, MAX_CHOSEN) index of each drawn reference, -1 none
+        "vectors": _half(vectors),  # (3, R, E)
+        "patches": _half(patches),  # (3, R, P, F)
+        "landmarks": heights.astype(np.float32),  # (3, T, 5, 2) in frame heights
+        "visible": clip["visible"],  # (3, T)
+        "is_person": clip["is_person"],  # (3,)
+    }
+
+
+def _pictures(images: np.ndarray, points: np.ndarray, device: torch.device) -> ReferencePictures:
+    """One character's portraits, scaled as photos of users are."""
+    pictures = reference_pictures(list(images), list(points))
+    return ReferencePictures(
+        images=tuple(image.to(device) for image in pictures.images),
+        landmarks=pictures.landmarks.to(device),
+    )
+
+
+def _features(
+    pictures: Sequence[ReferencePictures | None], frozen: FrozenModels
+) -> tuple[Tensor, Tensor]:
+    """Vectors (3, R, E) and patches (3, R, P, F), zero for characters that are not there."""
+    given = [
+        None if item is None else reference_features(item, frozen.backbone, frozen.autoencoder)
+        for item in pictures
+    ]
+    like = next(item for item in given if item is not None)
+    vectors = [torch.zeros_like(like.vectors) if f is None else f.vectors for f in given]
+    patches = [torch.zeros_like(like.patches) if f is None else f.patches for f in given]
+    return torch.stack(vectors), torch.stack(patches)
+
+
+def _choose(pictures: Sequence[ReferencePictures | None], rng: np.random.Generator) -> np.ndarray:
+    """Draw 1 to MAX_CHOSEN references of each character: (3, MAX_CHOSEN) indices, -1 none."""
+    chosen = np.full((len(pictures), MAX_CHOSEN), -1, np.int64)
+    for row, item in zip(chosen, pictures, strict=True):
+        if item is None:
+            continue
+        count = int(rng.integers(1, min(MAX_CHOSEN, len(item.images)) + 1))
+        row[:count] = rng.permutation(len(item.images))[:count]
+    return chosen
+
+
+def _subset(
+    pictures: Sequence[ReferencePictures | None], chosen: np.ndarray
+) -> list[ReferencePictures | None]:
+    subset: list[ReferencePictures | None] = []
+    for item, row in zip(pictures, chosen, strict=True):
+        indices = [int(index) for index in row if index >= 0]
+        if item is None:
+            subset.append(None)
+            continue
+        images = tuple(item.images[index] for index in indices)
+        subset.append(ReferencePictures(images=images, landmarks=item.landmarks[indices]))
+    return subset
+
+
+def _half(values: Tensor) -> np.ndarray:
+    return values.half().cpu().numpy()

@@ -1,0 +1,72 @@
+"""The video modules in training on one batch: conditions, prediction, velocity loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from idvid.conditioning.identity import identity_memory
+from idvid.models.conditions import Conditions, Identity
+from idvid.models.video_transformer import PATCH
+from idvid.training.objective import add_noise, face_weight, velocity_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Generator, Tensor, nn
+
+    from idvid.models.identity_bank import MultiCharacterIdentityBank
+    from idvid.models.identity_encoder import IdentityEncoder
+    from idvid.models.video_transformer import VideoTransformer
+    from idvid.training.video_batch import VideoBatch
+
+PARTS = ("transformer", "identity_encoder", "identity_bank", "prompt_encoder")
+
+
+def conditions_of(model: nn.Module, batch: VideoBatch) -> Conditions:
+    """Encode captions and references with the modules in training."""
+    text, is_text = model.get_submodule("prompt_encoder")(batch.ids)
+    memory, owner = identity_memory(
+        cast("IdentityEncoder", model.get_submodule("identity_encoder")),
+        cast("MultiCharacterIdentityBank", model.get_submodule("identity_bank")),
+        batch.vectors,
+        batch.patches,
+        batch.has_reference,
+        batch.slots,
+    )
+    identity = Identity(memory=memory, owner=owner, anchors=batch.anchors, is_given=batch.is_given)
+    return Conditions(
+        time_s=batch.time_s,
+        text=text,
+        is_text=is_text,
+        landmarks=batch.landmarks,
+        is_visible=batch.is_visible,
+        slots=batch.slots,
+        identity=identity,
+    )
+
+
+def predictor(model: nn.Module, batch: VideoBatch) -> Callable[[Tensor, Tensor], Tensor]:
+    """A function (noisy latents, level (B, T)) -> clean latents, under the batch's conditions."""
+    transformer = cast("VideoTransformer", model.get_submodule("transformer"))
+    rows, columns = batch.latents.shape[-2] // PATCH, batch.latents.shape[-1] // PATCH
+    prepared = transformer.prepare(conditions_of(model, batch), rows, columns)
+
+    def predict(noisy: Tensor, level: Tensor) -> Tensor:
+        return transformer(noisy, level, prepared).float()
+
+    return predict
+
+
+def flow_losses(
+    model: nn.Module, batch: VideoBatch, level: Tensor, generator: Generator, extra: float
+) -> tuple[Tensor, Tensor]:
+    """Predicted clean latents (B, T, C, h, w) and the velocity loss."""
+    clean = batch.latents
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    noisy = add_noise(clean, noise, level)
+    predicted = predictor(model, batch)(noisy, level)
+    size = (clean.shape[-2], clean.shape[-1])
+    weight = face_weight(batch.landmarks, batch.is_visible, size, extra)
+    return predicted, velocity_loss(predicted, clean, level, weight)

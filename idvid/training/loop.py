@@ -1,0 +1,243 @@
+"""The training loop of every stage: AdamW, averaged weights, checkpoints, logs. Knows no data.
+
+A run is a function of its settings and seed. With a wall limit the decay follows the clock instead
+of the step, and the learning rate is then the only thing that a resumed run may see differently.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator
+
+from idvid.training.pool import Draws
+from idvid.training.state import load_state, pack, save_state, unpack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+    from torch.utils.tensorboard import SummaryWriter
+
+    from idvid.training.settings import OptimiserSettings
+    from idvid.training.stage import Stage
+
+_EMA_WARMUP = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Where a run writes and how it starts; what it does is the stage's."""
+
+    folder: Path  # checkpoints, logs and sheets of this stage
+    model_folder: Path  # where the parts go
+    seed: int = 0
+    resume: bool = False
+    device: str = "cpu"
+
+
+def learning_rate(settings: OptimiserSettings, step: int, progress: float) -> float:
+    """Warm-up by steps, constant, linear decay over the last share of the stage."""
+    warm = min(1.0, (step + 1) / settings.warmup_steps)
+    decay = min(1.0, max(0.02, (1 - progress) / settings.decay_share))
+    return settings.learning_rate * warm * decay
+
+
+def ema_decay(limit: float, step: int) -> float:
+    """How much of the average stays at a step: grows to the limit."""
+    return min(limit, (1 + step) / (_EMA_WARMUP + step))
+
+
+def train(stage: Stage, run: RunSettings) -> dict[str, float]:
+    """Train a stage to its end and export it; returns its last measurements."""
+    with _Logs(run.folder) as logs:
+        trainer = Trainer(stage, run)
+        if run.resume:
+            trainer.resume()
+        while trainer.progress < 1:
+            trainer.step(logs)
+        return trainer.finish(logs)
+
+
+class Trainer:
+    """The state of one stage in training."""
+
+    def __init__(self, stage: Stage, run: RunSettings) -> None:
+        self._stage, self._run, self._settings = stage, run, stage.optimiser
+        self._accelerator = Accelerator(mixed_precision="bf16", cpu=run.device == "cpu")
+        model = stage.model.to(run.device).train()
+        self._average = copy.deepcopy(model).requires_grad_(False).eval()
+        optimiser = torch.optim.AdamW(
+            model.parameters(),
+            lr=self._settings.learning_rate,
+            betas=self._settings.betas,
+            weight_decay=self._settings.weight_decay,
+        )
+        self._model, self._optimiser = self._accelerator.prepare(model, optimiser)
+        self._step, self._elapsed_s = 0, 0.0
+        self._started = time.monotonic()
+        self._sheet_due_s = 0.0
+
+    @property
+    def progress(self) -> float:
+        """0..1, by steps or by the clock, whichever is further."""
+        by_step = self._step / self._settings.num_steps
+        if self._settings.minutes is None:
+            return by_step
+        return max(by_step, self._seconds() / (60 * self._settings.minutes))
+
+    def step(self, logs: _Logs) -> None:
+        """One step of the optimiser, and what is due after it."""
+        settings, stage = self._settings, self._stage
+        if self._step % settings.poll_every == 0:
+            stage.pool.poll()
+        rate = learning_rate(settings, self._step, self.progress)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        draws = Draws.of_step(self._run.seed, self._step, self._run.device)
+        with self._accelerator.autocast():
+            losses = stage.losses(self._model, draws, self.progress)
+        self._accelerator.backward(losses["loss"])
+        norm = self._accelerator.clip_grad_norm_(self._model.parameters(), settings.clip_norm)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self._step += 1
+        self._average_weights()
+        logs.gather(losses)
+        if self._step % settings.log_every == 0:
+            logs.write(self._step, self._seconds(), lr=rate, norm=float(norm))
+        self._after(logs)
+
+    def finish(self, logs: _Logs) -> dict[str, float]:
+        """Save, measure and export."""
+        self._save()
+        measured = self._validate(logs)
+        self._stage.export(self._average, self._run.model_folder)
+        return measured
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        loaded = load_state(self._run.folder)
+        if loaded is None:
+            return
+        tensors, notes = loaded
+        self._model.load_state_dict(unpack(tensors, "model"))
+        self._average.load_state_dict(unpack(tensors, "average"))
+        _load_optimiser(self._optimiser, unpack(tensors, "optimiser"))
+        self._step, self._elapsed_s = notes["step"], notes["elapsed_s"]
+        self._started = time.monotonic()
+        self._stage.pool.restore(notes["shards"])
+
+    def _after(self, logs: _Logs) -> None:
+        if self._step % self._settings.checkpoint_every == 0:
+            self._save()
+        if self._seconds() - self._sheet_due_s >= 60 * self._settings.sheet_minutes:
+            self._validate(logs)
+            self._stage.export(self._average, self._run.model_folder)
+            self._sheet_due_s = self._seconds()
+
+    def _seconds(self) -> float:
+        return self._elapsed_s + time.monotonic() - self._started
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        decay = ema_decay(self._settings.ema_decay, self._step)
+        for average, current in zip(
+            self._average.parameters(), self._model.parameters(), strict=True
+        ):
+            average.lerp_(current, 1 - decay)
+        for average, current in zip(self._average.buffers(), self._model.buffers(), strict=True):
+            average.copy_(current)
+
+    def _validate(self, logs: _Logs) -> dict[str, float]:
+        sheet = self._run.folder / "sheets" / f"{self._step:07d}.png"
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        with torch.no_grad(), self._accelerator.autocast():
+            measured = self._stage.validate(self._average, sheet)
+        logs.measured(self._step, self._seconds(), measured)
+        return measured
+
+    def _save(self) -> None:
+        tensors = pack(
+            model=self._model.state_dict(),
+            average=self._average.state_dict(),
+            optimiser=_optimiser_tensors(self._optimiser),
+        )
+        notes = {
+            "elapsed_s": self._seconds(),
+            "shards": self._stage.pool.names,
+            "seed": self._run.seed,
+        }
+        save_state(self._run.folder, self._step, tensors, notes)
+
+
+class _Logs:
+    """Means of the losses since the last line, in a JSON-lines file and for TensorBoard."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sums: dict[str, list[Tensor]] = {}
+        self._board: SummaryWriter | None = None
+
+    def __enter__(self) -> _Logs:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._board = SummaryWriter(str(self._folder / "tensorboard"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._board is not None:
+            self._board.close()
+
+    def gather(self, losses: dict[str, Tensor]) -> None:
+        """Remember a step's losses; they stay on their device until a line is written."""
+        for name, value in losses.items():
+            self._sums.setdefault(name, []).append(value.detach())
+
+    def write(self, step: int, seconds: float, **values: float) -> None:
+        """Write the means since the last line."""
+        means = {name: float(torch.stack(v).float().mean()) for name, v in self._sums.items()}
+        self._sums.clear()
+        self._line({"step": step, "seconds": seconds} | means | values)
+
+    def measured(self, step: int, seconds: float, values: dict[str, float]) -> None:
+        """Write measurements on held-out people."""
+        named = {f"validation/{name}": value for name, value in values.items()}
+        self._line({"step": step, "seconds": seconds} | named)
+
+    def _line(self, values: dict[str, float]) -> None:
+        rounded = {n: v if isinstance(v, int) else _rounded(v) for n, v in values.items()}
+        with (self._folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps(rounded) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, int(values["step"]))
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimiser.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

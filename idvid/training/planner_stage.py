@@ -1,0 +1,192 @@
+"""The stage of the face planner: landmarks of traced scenes from their captions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import nn
+
+from idvid.models.face_planner import to_landmarks, to_state
+from idvid.models.prompt_encoder import PAD_ID
+from idvid.pipeline.denoise import denoise
+from idvid.training.objective import (
+    add_noise,
+    draw_flags,
+    draw_slots,
+    frame_levels,
+    rename_slots,
+)
+from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of
+from idvid.training.stage import start_part, write_parts
+from idvid.training.vocabulary import caption_ids, slot_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+    from idvid.models.face_planner import FacePlanner
+    from idvid.models.prompt_encoder import PromptEncoder
+    from idvid.training.records import Record
+    from idvid.training.settings import OptimiserSettings, TrainingSettings
+
+MIXTURE = (0.4, 0.4, 0.2)  # of noise levels: one, clean prefix, independent
+_SHUFFLE_SHARE = 0.5
+_MIN_NOISE = 0.1
+_MEASURED, _STEPS, _SEED = 64, 12, 7
+_SHEET_SCALE = 128  # px per frame height
+
+
+class PlannerStage:
+    """Flow matching on the planner's states, with a prompt encoder of its own."""
+
+    name = "planner"
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        shards: Path,
+        tokenizer: PreTrainedTokenizerFast,
+        starts: tuple[Path, ...],
+        device: str,
+    ) -> None:
+        self._settings, self._tokenizer = settings.planner, tokenizer
+        self.optimiser: OptimiserSettings = self._settings.optimiser
+        self._slot_ids = slot_ids(tokenizer).to(device)
+
+        def pool(split: str) -> ShardPool:
+            kind = ShardKind(
+                folder=shards / "traces",
+                split=split,
+                derivative="",
+                read=lambda record: read_traces(record, tokenizer),
+            )
+            return ShardPool(kind, settings.data.shards_in_memory, device)
+
+        self.pool, self._validation = pool("train"), pool("validation")
+        width = self._settings.width
+        configs: dict[str, dict[str, object]] = {
+            "planner": {"width": width, "depth": self._settings.depth, "text_width": width},
+            "planner_prompt_encoder": {"vocabulary_size": len(tokenizer), "width": width},
+        }
+        parts = {name: start_part(name, config, starts)[0] for name, config in configs.items()}
+        self.model: nn.Module = nn.ModuleDict(parts)
+
+    def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
+        """Velocity loss of a batch of traces."""
+        rows = self._draw(self.pool, draws, self._settings.optimiser.batch_size)
+        rows["slots"] = draw_slots(rows["is_person"], _SHUFFLE_SHARE, draws.torch)
+        ids = rename_slots(rows["ids"], rows["slots"], self._slot_ids)
+        silent = draw_flags(len(ids), self._settings.drop_text, draws.torch)
+        rows["ids"] = ids.masked_fill(silent[:, None], PAD_ID)
+        return {"loss": planner_loss(model, rows, draws.torch)}
+
+    def validate(self, model: nn.Module, sheet: Path) -> dict[str, float]:
+        """Held-out loss, how often left and right are kept, and a drawing of plans."""
+        self._validation.poll_all()
+        if not self._validation.shards:
+            return {}
+        draws = Draws.of_step(_SEED, 0, self._slot_ids.device)
+        rows = self._draw(self._validation, draws, _MEASURED)
+        rows["slots"] = draw_slots(rows["is_person"], 0.0, draws.torch)
+        loss = planner_loss(model, rows, draws.torch)
+        truth = rows["landmarks"]
+        noise = torch.randn(to_state(truth).shape, generator=draws.torch, device=truth.device)
+        *_, states = denoise(noise, noise[:, :, :0], predictor(model, rows), _STEPS, frame_dim=2)
+        made = to_landmarks(states)
+        draw_plans(sheet, made, truth, rows["is_person"])
+        pair = rows["is_person"].sum(1) == 2
+        order = [_is_left(points)[pair] for points in (made, truth)]
+        agreed = (order[0] == order[1]).float().mean()
+        return {"loss": float(loss), "order": float(agreed)}
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Write the planner and its prompt encoder."""
+        self._tokenizer.save_pretrained(folder / "tokenizer")
+        names = ("planner", "planner_prompt_encoder")
+        write_parts(folder, **{name: model.get_submodule(name) for name in names})  # pyright: ignore[reportArgumentType]
+
+    def _draw(self, pool: ShardPool, draws: Draws, count: int) -> dict[str, Tensor]:
+        """Rows of a batch: a window of each trace, one phrasing."""
+        frames, rng, parts = self._settings.num_frames, draws.numpy, []
+        for shard, picked in pool.draw(rng, count):
+            total, size = shard["landmarks"].shape[2], len(picked)
+            stride = rng.integers(1, total // frames + 1, size=(size, 1))
+            first = (rng.random((size, 1)) * (total - (frames - 1) * stride)).astype(int)
+            times = torch.from_numpy(first + stride * np.arange(frames)).to(picked.device)
+            phrasing = torch.from_numpy(rng.integers(shard["ids"].shape[1], size=size))
+            character = torch.arange(shard["landmarks"].shape[1], device=picked.device)
+            index = (picked[:, None, None], character[None, :, None], times[:, None])
+            seconds = shard["time_s"][picked[:, None], times]
+            parts.append(
+                {
+                    "landmarks": shard["landmarks"][index],
+                    "is_person": shard["is_person"][picked],
+                    "ids": shard["ids"][picked, phrasing.to(picked.device)],
+                    "time_s": seconds - seconds[:, :1],
+                }
+            )
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def read_traces(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
+    """The tensors of one shard of traces; captions as ids."""
+    tensors = tensors_of(record, "landmarks", "is_person")
+    seconds = torch.arange(tensors["landmarks"].shape[2]) / float(record.notes["fps"])
+    tensors["time_s"] = seconds.expand(len(tensors["landmarks"]), -1)
+    tensors["ids"] = caption_ids(record, tokenizer)
+    return tensors
+
+
+def predictor(model: nn.Module, rows: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A function (noisy states, level (B, T)) -> clean states, under the rows' conditions."""
+    planner = cast("FacePlanner", model.get_submodule("planner"))
+    text = cast("PromptEncoder", model.get_submodule("planner_prompt_encoder"))(rows["ids"])
+
+    def predict(states: Tensor, level: Tensor) -> Tensor:
+        known = (rows["time_s"], rows["slots"], rows["is_person"], text)
+        return planner(states, level, *known).float()
+
+    return predict
+
+
+def planner_loss(model: nn.Module, rows: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """Velocity loss over the characters that are there and the frames that are not clean."""
+    clean = to_state(rows["landmarks"])  # (B, C, T, S)
+    clean = torch.where(rows["is_person"][..., None, None], clean, torch.zeros_like(clean))
+    count, _, frames, _ = clean.shape
+    level = frame_levels(count, frames, MIXTURE, generator)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    spread = level[:, None].expand(clean.shape[:3])
+    noisy = add_noise(clean, noise, spread)
+    error = (predictor(model, rows)(noisy, level) - clean).square().mean(-1)
+    error = error / (1 - spread).clamp(min=_MIN_NOISE).square()
+    counts = rows["is_person"][..., None] & (spread < 1)
+    return (error * counts).sum() / counts.sum().clamp(min=1)
+
+
+def draw_plans(path: Path, made: Tensor, truth: Tensor, is_person: Tensor) -> None:
+    """Planned landmarks above true ones, the path of every face in its character's colour."""
+    colours, columns = ("#e05050", "#40a040", "#4070e0"), 4
+    width = round(_SHEET_SCALE * 1.75)
+    picture = Image.new("RGB", (width * columns, 4 * _SHEET_SCALE), "white")
+    pen = ImageDraw.Draw(picture)
+    for index in range(2 * columns):
+        for part, points in enumerate((made, truth)):
+            corner = (index % columns * width, (index // columns * 2 + part) * _SHEET_SCALE)
+            for character in torch.nonzero(is_person[index]).flatten().tolist():
+                places = (points[index, character].flatten(0, 1) * _SHEET_SCALE).tolist()
+                pen.point([(corner[0] + x, corner[1] + y) for x, y in places], colours[character])
+            pen.rectangle((*corner, corner[0] + width, corner[1] + _SHEET_SCALE), outline="grey")
+    picture.save(path)
+
+
+def _is_left(landmarks: Tensor) -> Tensor:
+    """Whether character 1 is on average to the left of character 2: (B,)."""
+    across = landmarks[..., 0].mean((-1, -2))
+    return across[:, 0] < across[:, 1]

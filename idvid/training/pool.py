@@ -1,0 +1,115 @@
+"""Shards held in memory, and the draws of one training step from them.
+
+A draw is a function of the run's seed, the step and the shards known at that step, so that a
+resumed run goes on exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from idvid.training.records import Record, record_names, record_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+_AT_ONCE = 8  # new shards taken in at one look, so that no step stalls for long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """The randomness of one step."""
+
+    numpy: np.random.Generator  # which examples
+    torch: torch.Generator  # noise, on the device of training
+
+    @classmethod
+    def of_step(cls, seed: int, step: int, device: torch.device | str = "cpu") -> Draws:
+        """The same seed and step give the same draws."""
+        source = np.random.default_rng([seed, step])
+        noise = torch.Generator(device).manual_seed(int(source.integers(2**62)))
+        return cls(numpy=source, torch=noise)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardKind:
+    """Which files a pool reads, and how."""
+
+    folder: Path
+    split: str
+    derivative: str
+    read: Callable[[Record], dict[str, Tensor]]  # first axis: examples
+
+
+class ShardPool:
+    """Tensors of the shards seen so far; `poll` takes in those that were made meanwhile."""
+
+    def __init__(self, kind: ShardKind, limit: int, device: torch.device | str = "cpu") -> None:
+        self._kind, self._limit, self._device = kind, limit, device
+        self.names: list[str] = []
+        self.shards: list[dict[str, Tensor]] = []
+
+    def poll(self) -> int:
+        """Take in new shards and return how many; the oldest ones leave beyond the limit."""
+        kind = self._kind
+        known = set(self.names)
+        found = record_names(kind.folder, kind.split, kind.derivative)
+        room = self._limit - len(self.names)
+        fresh = [name for name in found if name not in known][: min(_AT_ONCE, room)]
+        self._load(fresh)
+        return len(fresh)
+
+    def poll_all(self) -> None:
+        """Take in all there is, up to the limit."""
+        while self.poll():
+            pass
+
+    def restore(self, names: Sequence[str]) -> None:
+        """Hold exactly the named shards, in their order."""
+        self.names, self.shards = [], []
+        self._load(names)
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return sum(len(next(iter(shard.values()))) for shard in self.shards)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        fits: Callable[[dict[str, Tensor]], bool] = lambda _: True,
+    ) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """Draw examples uniformly from uniformly drawn shards that fit: (shard, rows) pairs."""
+        fitting = [shard for shard in self.shards if fits(shard)]
+        picks = np.sort(rng.integers(len(fitting), size=count))
+        drawn = []
+        for index in np.unique(picks):
+            shard = fitting[index]
+            size = len(next(iter(shard.values())))
+            rows = rng.integers(size, size=int((picks == index).sum()))
+            drawn.append((shard, torch.from_numpy(rows).to(self._device)))
+        return drawn
+
+    def _load(self, names: Sequence[str]) -> None:
+        kind = self._kind
+        for name in names:
+            tensors = kind.read(Record(record_path(kind.folder, name, kind.derivative)))
+            self.shards.append({key: value.to(self._device) for key, value in tensors.items()})
+            self.names.append(name)
+
+
+def tensors_of(record: Record, *names: str) -> dict[str, Tensor]:
+    """Arrays of a record as tensors."""
+    return {name: torch.from_numpy(np.asarray(record.array(name))) for name in names}
+
+
+def to_signed(pictures: Tensor) -> Tensor:
+    """Pictures uint8 (..., H, W, 3) to floats (..., 3, H, W) in -1..1."""
+    return pictures.movedim(-1, -3).float() / 127.5 - 1

@@ -1,0 +1,47 @@
+"""Which seeds a training clip is made of. The law of the ranges itself is `idvid.people.seeds`'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from idvid.errors import SeedError
+from idvid.people.seeds import TEST_START, VALIDATION_START, check_seed, split_of
+
+if TYPE_CHECKING:
+    from idvid.people.seeds import Split
+
+MAX_PEOPLE = 3
+_RANGES: dict[Split, range] = {
+    "train": range(VALIDATION_START),
+    "validation": range(VALIDATION_START, TEST_START),
+}
+
+
+def scene_seed(split: Split, clip: int) -> int:
+    """The scene of the split's clip number `clip`.
+
+    Raises:
+        SeedError: the split has no such clip.
+    """
+    return _checked(split, _RANGES[split].start + clip)
+
+
+def person_seeds(split: Split, clip: int, count: int) -> list[int]:
+    """The people of a clip; nobody appears in two clips.
+
+    Raises:
+        SeedError: the split has no such clip.
+    """
+    first = _RANGES[split].start + clip * MAX_PEOPLE
+    return [_checked(split, first + index) for index in range(count)]
+
+
+def detail_seed(split: Split, number: int) -> int:
+    """A seed for light, pose or wording; these may repeat, people and scenes may not."""
+    return check_seed(_RANGES[split][number % len(_RANGES[split])])
+
+
+def _checked(split: Split, seed: int) -> int:
+    if split_of(check_seed(seed)) != split:
+        raise SeedError(f"Seed {seed} does not belong to the {split} people; ask for fewer clips.")
+    return seed

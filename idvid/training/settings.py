@@ -1,0 +1,191 @@
+"""What a training run may choose, as frozen values, and the two presets. Knows no model.
+
+A preset is a value: `CPU` is for two cores and several hours, `H200` for one GPU of that class with
+16 cores and 25 minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSettings:
+    """What is rendered, and by how many processes."""
+
+    num_shards: int  # training shards in all; rendering ends there
+    num_validation_shards: int = 2
+    num_trace_shards: int = 40  # shards of landmark traces, for the planner
+    clips_per_shard: int = 25
+    traces_per_shard: int = 200
+    trace_frames: int = 48  # frames of a landmark trace, at 12 fps
+    width_px: int = 224
+    height_px: int = 128
+    num_references: int = 5
+    reference_px: int = 128
+    workers: int = 1  # rendering processes, one thread each
+    encode_device: str = "cpu"  # where shards are turned into latents
+    wait_for_shards: int = 4  # training starts when so many are there
+    shards_in_memory: int = 400  # of latents or of faces, about 15 MB each
+    pictures_in_memory: int = 100  # shards of frames, about 26 MB each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserSettings:
+    """AdamW with warm-up, a constant rate and a linear decay at the end."""
+
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+    minutes: float | None = None  # wall limit of the stage; the decay then follows the clock
+    warmup_steps: int = 300
+    decay_share: float = 0.3  # last share of the stage
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    log_every: int = 50  # steps
+    poll_every: int = 100  # steps between two looks for new shards
+    checkpoint_every: int = 500  # steps
+    sheet_minutes: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoencoderSettings:
+    """The frame autoencoder's stage."""
+
+    optimiser: OptimiserSettings
+    latent_channels: int = 12
+    widths: tuple[int, int, int] = (48, 96, 192)
+    crop_px: int = 96
+    face_share: float = 0.75  # crops around a face
+    face_weight: float = 3.0  # added to the loss's weight on faces
+    latent_noise: float = 0.1  # of the latents' deviation, at most
+    latent_penalty: float = 2e-4  # on the mean squared latent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSettings:
+    """The conditioning face backbone's stage."""
+
+    optimiser: OptimiserSettings
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
+    max_identities: int = 4096  # rows of the classifier; further people are not used
+    images_per_identity: int = 4
+    margin: float = 0.3  # CosFace (Wang et al. 2018)
+    scale: float = 32.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSettings:
+    """The video transformer's stage, with the identity stack and the prompt encoder."""
+
+    optimiser: OptimiserSettings
+    width: int = 256
+    depth: int = 8
+    identity_tokens: int = 8
+    text_depth: int = 2
+    single_batch: int = 32  # rows of a batch of single frames
+    single_share: tuple[float, float] = (0.9, 0.35)  # share of such batches: start, end
+    long_share: float = 0.3  # of the other batches: 16 frames instead of 8, and half the rows
+    drop_text: float = 0.1
+    drop_identity: float = 0.15
+    shuffle_slots: float = 0.5
+    level_mixture: tuple[float, float, float] = (0.45, 0.35, 0.2)  # one, clean prefix, independent
+    face_weight: float = 1.0  # added on faces: 1 doubles it there
+    identity_weight: float = 0.1
+    identity_every: int = 4  # steps between two uses of the identity loss
+    identity_rows: int = 2
+    sheet_steps: int = 12  # Euler steps of the sample sheets
+
+    def without_drops(self) -> VideoSettings:
+        """The same, but nothing is dropped or shuffled: for measuring."""
+        return replace(self, drop_text=0.0, drop_identity=0.0, shuffle_slots=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerSettings:
+    """The face planner's stage."""
+
+    optimiser: OptimiserSettings
+    width: int = 192
+    depth: int = 4
+    num_frames: int = 16
+    drop_text: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """Everything a run may choose."""
+
+    name: str
+    data: DataSettings
+    autoencoder: AutoencoderSettings
+    backbone: BackboneSettings
+    video: VideoSettings
+    planner: PlannerSettings
+    threads: int | None = None  # torch's threads in the training process; None: all cores
+    file_limit_mb: float = 9.0  # no written file of weights is larger
+    seed: int = 0
+
+
+CPU = TrainingSettings(
+    name="cpu",
+    data=DataSettings(num_shards=400, workers=1),
+    autoencoder=AutoencoderSettings(
+        optimiser=OptimiserSettings(num_steps=20_000, batch_size=16, learning_rate=1.5e-3)
+    ),
+    backbone=BackboneSettings(
+        optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)
+    ),
+    video=VideoSettings(
+        optimiser=OptimiserSettings(num_steps=20_000, batch_size=4, learning_rate=6e-4)
+    ),
+    planner=PlannerSettings(
+        optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)
+    ),
+)
+
+H200 = TrainingSettings(
+    name="h200",
+    data=DataSettings(
+        num_shards=4_000,
+        num_trace_shards=100,
+        workers=14,
+        encode_device="cuda",
+        wait_for_shards=14,
+        shards_in_memory=4_000,
+        pictures_in_memory=1_000,
+    ),
+    autoencoder=AutoencoderSettings(
+        optimiser=OptimiserSettings(
+            num_steps=30_000, batch_size=128, learning_rate=1.5e-3, minutes=4.0, sheet_minutes=2.0
+        )
+    ),
+    backbone=BackboneSettings(
+        optimiser=OptimiserSettings(
+            num_steps=10_000, batch_size=512, learning_rate=2e-3, minutes=2.0, sheet_minutes=2.0
+        ),
+        max_identities=16_384,
+    ),
+    video=VideoSettings(
+        optimiser=OptimiserSettings(
+            num_steps=60_000, batch_size=64, learning_rate=5e-4, minutes=15.0, sheet_minutes=4.0
+        ),
+        width=384,
+        depth=12,
+        single_batch=256,
+        single_share=(0.6, 0.2),
+        identity_rows=32,
+    ),
+    planner=PlannerSettings(
+        optimiser=OptimiserSettings(
+            num_steps=10_000, batch_size=512, learning_rate=1e-3, minutes=2.0, sheet_minutes=2.0
+        )
+    ),
+    threads=4,
+    file_limit_mb=15.0,
+)
+
+PRESETS = {preset.name: preset for preset in (CPU, H200)}

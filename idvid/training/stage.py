@@ -1,0 +1,85 @@
+"""What the loop asks of a stage, and the folder where the stages leave their parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from transformers import PreTrainedTokenizerFast
+
+from idvid.models.checkpoint import (
+    PART_CLASSES,
+    BundledModel,
+    load_part,
+    save_bundled,
+    save_part,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+    from diffusers.models.modeling_utils import ModelMixin
+    from torch import Tensor, nn
+
+    from idvid.training.pool import Draws, ShardPool
+    from idvid.training.settings import OptimiserSettings
+
+
+class Stage(Protocol):
+    """One part of the training: its trained modules, its data, its loss."""
+
+    name: str
+    optimiser: OptimiserSettings
+    model: nn.Module  # everything that is trained
+    pool: ShardPool
+
+    def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
+        """Draw a batch and return the losses by name; "loss" is the one to minimise.
+
+        Args:
+            model: the modules in training.
+            draws: the step's randomness.
+            progress: 0..1, how much of the stage is over.
+        """
+        ...
+
+    def validate(self, model: nn.Module, sheet: Path) -> dict[str, float]:
+        """Measure on held-out people and draw a sample sheet."""
+        ...
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Write the trained parts into a model folder."""
+        ...
+
+
+def start_part(
+    name: str, config: dict[str, object], folders: Sequence[Path]
+) -> tuple[ModelMixin, bool]:
+    """A part with the weights of the first folder that has it in these sizes, else a fresh one.
+
+    Returns:
+        the part, and whether it is fresh.
+    """
+    fresh = PART_CLASSES[name].from_config(config)
+    for folder in folders:
+        if not (folder / name / "config.json").exists():
+            continue
+        part = load_part(name, folder / name)
+        if _sizes(part) == _sizes(fresh):
+            return part.float().requires_grad_(True).train(), False
+    return fresh.train(), True
+
+
+def write_parts(folder: Path, **parts: ModelMixin) -> None:
+    """Write parts, and the index of the whole model once all of it is there."""
+    for name, part in parts.items():
+        save_part(part, folder / name)
+    if all((folder / name / "config.json").exists() for name in PART_CLASSES):
+        loaded = {name: load_part(name, folder / name) for name in PART_CLASSES}
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+        save_bundled(BundledModel(**loaded, tokenizer=tokenizer), folder)  # pyright: ignore[reportArgumentType]
+
+
+def _sizes(part: ModelMixin) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in part.state_dict().items()}

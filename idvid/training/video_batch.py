@@ -1,0 +1,155 @@
+"""From cached shards to the batches of the video stage: frames, slots, captions, references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from idvid.models.prompt_encoder import PAD_ID
+from idvid.training.objective import draw_flags, draw_slots, rename_slots
+from idvid.training.pool import ShardPool, tensors_of
+from idvid.training.vocabulary import caption_ids
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+    from idvid.training.pool import Draws
+    from idvid.training.records import Record
+    from idvid.training.settings import VideoSettings
+
+SINGLE, SHORT, LONG = 1, 8, 16  # frames of the three sizes of batch
+_ARRAYS = (
+    "latents",
+    "anchors",
+    "chosen",
+    "vectors",
+    "patches",
+    "landmarks",
+    "visible",
+    "is_person",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoBatch:
+    """Rows of clips with everything that conditions them."""
+
+    latents: Tensor  # (B, T, C, h, w)
+    anchors: Tensor  # (B, T, C + 1, h, w)
+    time_s: Tensor  # (B, T) since the first frame
+    ids: Tensor  # (B, L) caption, in which characters are called by their slots
+    landmarks: Tensor  # (B, 3, T, 5, 2) frame heights
+    is_visible: Tensor  # (B, 3, T)
+    slots: Tensor  # (B, 3)
+    vectors: Tensor  # (B, 3, R, E)
+    patches: Tensor  # (B, 3, R, P, F)
+    has_reference: Tensor  # (B, 3, R)
+    is_given: Tensor  # (B,) False: identity is dropped
+
+
+def read_cached(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
+    """The tensors of one cached shard; captions as ids."""
+    fps = float(record.notes["fps"])
+    tensors = tensors_of(record, *_ARRAYS)
+    seconds = torch.arange(tensors["latents"].shape[1]) / fps
+    tensors["time_s"] = seconds.expand(len(tensors["latents"]), -1)
+    tensors["ids"] = caption_ids(record, tokenizer)
+    return tensors
+
+
+def batch_size(settings: VideoSettings, draws: Draws, progress: float) -> tuple[int, int]:
+    """Rows and frames of this step's batch: the curriculum goes from pictures to clips."""
+    start, end = settings.single_share
+    is_single, is_long = draws.numpy.random(2) < (
+        start + (end - start) * progress,
+        settings.long_share,
+    )
+    if is_single:
+        return settings.single_batch, SINGLE
+    rows = settings.optimiser.batch_size
+    return (max(1, rows // 2), LONG) if is_long else (rows, SHORT)
+
+
+def draw_batch(
+    pool: ShardPool, draws: Draws, size: tuple[int, int], slot_ids: Tensor
+) -> dict[str, Tensor]:
+    """Gather `size` = (rows, frames) from the pool: raw rows, captions still in order."""
+    rows, frames = size
+    parts = [
+        _gather(shard, picked, frames, draws)
+        for shard, picked in pool.draw(draws.numpy, rows, lambda s: s["latents"].shape[1] >= frames)
+    ]
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    joined["slot_ids"] = slot_ids.to(joined["ids"].device)
+    return joined
+
+
+def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws) -> VideoBatch:
+    """Give slots, rename the captions' characters to match, and drop text and identity."""
+    count, noise = len(rows["ids"]), draws.torch
+    slots = draw_slots(rows["is_person"], settings.shuffle_slots, noise)
+    ids = rename_slots(rows["ids"], slots, rows["slot_ids"])
+    is_silent = draw_flags(count, settings.drop_text, noise)
+    return VideoBatch(
+        latents=rows["latents"].float(),
+        anchors=rows["anchors"].float(),
+        time_s=rows["time_s"],
+        ids=ids.masked_fill(is_silent[:, None], PAD_ID),
+        landmarks=rows["landmarks"],
+        is_visible=rows["visible"],
+        slots=slots,
+        vectors=rows["vectors"].float(),
+        patches=rows["patches"].float(),
+        has_reference=rows["has_reference"],
+        is_given=~draw_flags(count, settings.drop_identity, noise),
+    )
+
+
+def _gather(
+    shard: dict[str, Tensor], picked: Tensor, frames: int, draws: Draws
+) -> dict[str, Tensor]:
+    """Rows `picked` (n,) of a shard with `frames` frames, one phrasing and one draw of references."""
+    rng, count = draws.numpy, len(picked)
+    total, device = shard["latents"].shape[1], picked.device
+    times = torch.from_numpy(np.stack([_frames(rng, total, frames) for _ in range(count)]))
+    times, row = times.to(device), picked[:, None]
+    variant = torch.from_numpy(rng.integers(shard["chosen"].shape[1], size=count)).to(device)
+    phrasing = torch.from_numpy(rng.integers(shard["ids"].shape[1], size=count)).to(device)
+    chosen = shard["chosen"][picked, variant]  # (n, 3, R)
+    character = torch.arange(chosen.shape[1], device=device)[None, :, None]
+    index = (picked[:, None, None], character, chosen.clamp(min=0))
+    seconds = shard["time_s"][row, times]
+    return {
+        "latents": shard["latents"][row, times],
+        "anchors": shard["anchors"][row, variant[:, None], times],
+        "time_s": seconds - seconds[:, :1],
+        "ids": shard["ids"][picked, phrasing],
+        "landmarks": _at_times(shard["landmarks"][picked], times),
+        "visible": _at_times(shard["visible"][picked], times),
+        "is_person": shard["is_person"][picked],
+        "vectors": shard["vectors"][index],
+        "patches": shard["patches"][index],
+        "has_reference": chosen >= 0,
+    }
+
+
+def _at_times(values: Tensor, times: Tensor) -> Tensor:
+    """Values (n, 3, T, ...) at frames (n, F)."""
+    index = times[:, None].expand(-1, values.shape[1], -1)
+    index = index.view(*index.shape, *(1,) * (values.ndim - 3)).expand(
+        -1, -1, -1, *values.shape[3:]
+    )
+    return values.gather(2, index)
+
+
+def _frames(rng: np.random.Generator, total: int, count: int) -> np.ndarray:
+    """Which of `total` frames: neighbours, evenly spread, or (a quarter of the time) any."""
+    if rng.random() < 0.25:
+        return np.sort(rng.permutation(total)[:count])
+    stride = int(rng.integers(1, total // count + 1)) if count > 1 else 1
+    first = int(rng.integers(total - (count - 1) * stride))
+    return first + stride * np.arange(count)

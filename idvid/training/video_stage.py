@@ -1,0 +1,112 @@
+"""The stage of the video transformer, the identity stack and the prompt encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from idvid.training.flow import PARTS, flow_losses
+from idvid.training.likeness import identity_loss
+from idvid.training.objective import frame_levels
+from idvid.training.pool import ShardKind, ShardPool
+from idvid.training.sheets import VideoJudge
+from idvid.training.stage import start_part, write_parts
+from idvid.training.video_batch import batch_size, draw_batch, finish_batch, read_cached
+from idvid.training.vocabulary import slot_ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+    from idvid.training.cache import FrozenModels
+    from idvid.training.pool import Draws
+    from idvid.training.settings import OptimiserSettings, TrainingSettings
+
+_PATCH_FEATURES = 4  # latents per patch of a head crop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSources:
+    """What the stage reads."""
+
+    shards: Path
+    derivative: str
+    frozen: FrozenModels
+    tokenizer: PreTrainedTokenizerFast
+    starts: tuple[Path, ...]  # model folders to start from, best first
+
+
+class VideoStage:
+    """Flow matching on latents, and the identity-preservation loss on a few decoded faces."""
+
+    name = "video"
+
+    def __init__(self, settings: TrainingSettings, sources: VideoSources, device: str) -> None:
+        self._settings = settings.video
+        self.optimiser: OptimiserSettings = settings.video.optimiser
+        self._frozen = sources.frozen
+        self._tokenizer = sources.tokenizer
+        self._slot_ids = slot_ids(sources.tokenizer).to(device)
+        self.model = nn.ModuleDict(_parts(settings, sources))
+
+        def kind(split: str) -> ShardKind:
+            return ShardKind(
+                folder=sources.shards,
+                split=split,
+                derivative=sources.derivative,
+                read=lambda record: read_cached(record, sources.tokenizer),
+            )
+
+        self.pool = ShardPool(kind("train"), settings.data.shards_in_memory, device)
+        validation = ShardPool(kind("validation"), settings.data.num_validation_shards, device)
+        self._judge = VideoJudge(validation, sources.frozen, self._slot_ids, settings.video)
+
+    def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
+        """Velocity loss of a batch, and every few steps the identity loss."""
+        settings = self._settings
+        size = batch_size(settings, draws, progress)
+        rows = draw_batch(self.pool, draws, size, self._slot_ids)
+        batch = finish_batch(rows, settings, draws)
+        level = frame_levels(*size, settings.level_mixture, draws.torch)
+        predicted, flow = flow_losses(model, batch, level, draws.torch, settings.face_weight)
+        losses = {"flow": flow, f"flow_{size[1]}": flow, "loss": flow}
+        if draws.numpy.random() < 1 / settings.identity_every:
+            identity = identity_loss(predicted, batch, level, self._frozen, settings.identity_rows)
+            losses |= {"identity": identity, "loss": flow + settings.identity_weight * identity}
+        return losses
+
+    def validate(self, model: nn.Module, sheet: Path) -> dict[str, float]:
+        """Held-out loss and likeness, and a sheet of references, generated and original frames."""
+        return self._judge.measure(model, sheet)
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Write the four parts."""
+        self._tokenizer.save_pretrained(folder / "tokenizer")
+        write_parts(folder, **{name: model.get_submodule(name) for name in PARTS})  # pyright: ignore[reportArgumentType]
+
+
+def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, nn.Module]:
+    video, channels = settings.video, sources.frozen.autoencoder.config["latent_channels"]
+    configs: dict[str, dict[str, object]] = {
+        "transformer": {
+            "latent_channels": channels,
+            "width": video.width,
+            "depth": video.depth,
+        },
+        "identity_encoder": {
+            "patch_features": channels * _PATCH_FEATURES,
+            "width": video.width,
+            "num_tokens": video.identity_tokens,
+        },
+        "identity_bank": {"width": video.width},
+        "prompt_encoder": {
+            "vocabulary_size": len(sources.tokenizer),
+            "width": video.width,
+            "depth": video.text_depth,
+        },
+    }
+    return {name: start_part(name, config, sources.starts)[0] for name, config in configs.items()}
