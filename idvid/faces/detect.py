@@ -27,8 +27,8 @@ MIN_FACE_PX = 24  # identity is lost below this (AUC .977 at 24 px, .933 at 16)
 POINTS_FILE = "shape_predictor_5_face_landmarks.dat"
 _HOG_FACE_PX = 80  # smallest face the HOG detector sees
 _MAX_SEARCHED_PX = 1_600_000  # pixels searched per picture, after resizing
-_thread = threading.local()
 _loading = threading.Lock()
+_running = threading.Lock()  # the detector keeps a scratch image; dlib holds the GIL anyway
 
 
 def detect_faces(
@@ -46,7 +46,9 @@ def detect_faces(
     """
     scale = _search_scale(image, min_face_px)
     searched = _resized(image, scale)
-    boxes, scores, _ = _detector().run(searched, 0, min_score)
+    detector = _detector()
+    with _running:
+        boxes, scores, _ = detector.run(searched, 0, min_score)
     predictor = _predictor()
     faces = [
         _face(box, predictor(searched, box), score, scale)
@@ -81,15 +83,18 @@ def _face(box: Any, shape: Any, score: float, scale: float) -> Face:  # noqa: AN
 
 
 def _detector() -> Any:  # noqa: ANN401
-    """This thread's detector: dlib's keeps a scratch image, so threads must not share one."""
-    if not hasattr(_thread, "detector"):
-        _thread.detector = dlib.get_frontal_face_detector()
-    return _thread.detector
+    with _loading:
+        return _load_detector()
 
 
 def _predictor() -> Any:  # noqa: ANN401
     with _loading:
         return _load_predictor()
+
+
+@cache
+def _load_detector() -> Any:  # noqa: ANN401
+    return dlib.get_frontal_face_detector()  # unpacks for about 0.4 s
 
 
 @cache

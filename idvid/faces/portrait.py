@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MEASURED_PX = 64
 _THUMBNAIL_PX = 32
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_CLIPPED_ABOVE = 0.98  # of full brightness, in all three channels
+_CLIPPED_ABOVE = 0.98  # of full brightness, in at least two channels: skin loses its blue last
 _YAW_SLOPE = 0.37  # eye distances that the nose moves sideways per tan(yaw); 0.34..0.38 measured
 
 
@@ -35,7 +35,7 @@ class PortraitQuality:
     width_px: float  # of the face's box
     sharpness: float  # variance of the Laplacian over the variance of the luma; blur lowers it
     highlight: float  # 0..255, 95th percentile of the luma
-    clipped: float  # 0..1, share of the face that is pure white
+    clipped: float  # 0..1, share of the face whose colour is lost in white
     yaw_degrees: float  # about -60..60, positive towards the right of the picture
 
 
@@ -48,7 +48,7 @@ def measure_portrait(image: NDArray[np.uint8], face: Face) -> PortraitQuality:
         width_px=face.width_px,
         sharpness=_sharpness(luma),
         highlight=float(np.percentile(luma, 95)),
-        clipped=float((chip.min(axis=0) > _CLIPPED_ABOVE).mean()),
+        clipped=float((np.median(chip, axis=0) > _CLIPPED_ABOVE).mean()),
         yaw_degrees=_yaw_degrees(face.landmarks),
     )
 

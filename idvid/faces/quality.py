@@ -33,7 +33,7 @@ GOOD_FACE_PX = 64
 USABLE_FACE_PX = 32
 MIN_SHARPNESS = 0.045  # good portraits 0.06..2, blurred by 1/50 of the face's width below 0.05
 MIN_HIGHLIGHT = 75.0  # good portraits 127..242, the same at a quarter of the light below 61
-MAX_CLIPPED = 0.2  # good portraits 0
+MAX_CLIPPED = 0.25  # good portraits 0, twice the light 0.7
 MAX_YAW_DEGREES = 35.0
 MIN_PHOTO_SIMILARITY = 0.965  # whole photos; above it they are copies...
 MIN_COPY_COSINE = 0.75  # ...if the faces agree too
@@ -177,7 +177,7 @@ def _complaints(quality: PortraitQuality) -> list[tuple[str, Severity, str]]:
         )
         found.append(("dark", "warning", text))
     if quality.clipped > MAX_CLIPPED:
-        text = f"is over-exposed ({100 * quality.clipped:.0f}% of it is pure white); use a darker photo."
+        text = f"is over-exposed ({100 * quality.clipped:.0f}% of it is washed out); use a darker photo."
         found.append(("bright", "warning", text))
     if abs(quality.yaw_degrees) > MAX_YAW_DEGREES:
         text = (
