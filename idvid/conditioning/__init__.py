@@ -1,1 +1,1 @@
-"""idvid.conditioning"""
+"""From prompts and photos to the tensors that the video model reads."""

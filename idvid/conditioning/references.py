@@ -21,6 +21,8 @@ from idvid.models.face_plan import face_frame, pose_residual, region_distance, t
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from idvid.models.autoencoder import FrameAutoencoder
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
-MAX_REFERENCE_SIDE_PX = 256
+REFERENCE_FACE_PX = 56  # finer photos are scaled down to this face width before they are warped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,24 @@ class ReferenceFeatures:
 
     vectors: Tensor  # (R, E) of the conditioning backbone, unit norm
     patches: Tensor  # (R, P, F) latent patches of the aligned head crops
+
+
+def reference_pictures(
+    photos: Sequence[NDArray[np.uint8]], landmarks: Sequence[NDArray[np.float32]]
+) -> ReferencePictures:
+    """Photos (H, W, 3) with their landmarks (5, 2) px, brought to about the video's scale."""
+    images, points = [], []
+    for photo, marks in zip(photos, landmarks, strict=True):
+        image = torch.from_numpy(photo.copy()).permute(2, 0, 1).float() / 127.5 - 1
+        point = torch.from_numpy(marks.copy()).float()
+        scale = min(1.0, REFERENCE_FACE_PX / float(face_frame(point)[1].norm()))
+        if scale < 1:
+            size = [max(8, round(side * scale)) for side in image.shape[1:]]
+            image = functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+            point = (point + 0.5) * scale - 0.5
+        images.append(image)
+        points.append(point)
+    return ReferencePictures(images=tuple(images), landmarks=torch.stack(points))
 
 
 @torch.no_grad()

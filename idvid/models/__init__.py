@@ -1,1 +1,1 @@
-"""idvid.models"""
+"""The trained parts of idvid: tensors in, tensors out; no pictures, files or prompts."""

@@ -1,0 +1,13 @@
+"""Identity locks: the references speak at every denoising step (as Gen-4.5 is told to)."""
+
+from idvid.methods.method import Method
+
+LOCKS = Method(
+    name="locks",
+    title="Identity locks",
+    family="identity injection",
+    summary="Reads the photos at every step; each window continues the last few frames.",
+    uses_references=True,
+    recent_frames=4,
+    distant_frames=0,
+)

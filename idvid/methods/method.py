@@ -1,0 +1,18 @@
+"""What a consistency method is: a value, not a branch in the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to keep characters consistent, for the pipeline to follow and the page to name."""
+
+    name: str  # as in `--method` and the API
+    title: str  # as on the page
+    family: str  # of the article that the project implements
+    summary: str  # one sentence for users
+    uses_references: bool  # identity tokens and anchors at every step
+    recent_frames: int  # last frames that stay in the next window, clean
+    distant_frames: int  # older frames, spread over the clip, that stay as well

@@ -1,0 +1,67 @@
+"""Denoising a window: Euler steps of a rectified flow in which finished frames stay clean.
+
+Notation: z_t = t * clean + (1 - t) * noise, so t runs from 0 (noise) to 1 (clean), and the model
+predicts the clean value x; the velocity is (x - z_t) / (1 - t) (Liu et al. 2022).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+TIME_SHIFT = 2.0  # > 1 spends more of the steps near the noise (Esser et al. 2024, equation 23)
+_MIN_REMAINING = 0.02  # keeps the velocity finite in the last step
+
+
+def time_steps(num_steps: int, shift: float = TIME_SHIFT) -> Tensor:
+    """The t of each step's start, and 1 at the end: (num_steps + 1,), rising from 0 to 1."""
+    even = torch.linspace(0, 1, num_steps + 1)
+    return even / (even + shift * (1 - even))
+
+
+def euler(noisy: Tensor, clean: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """One step from t = start to t = end along the velocity towards the predicted clean value."""
+    velocity = (clean - noisy) / (1 - start).clamp(min=_MIN_REMAINING)
+    return clean if float(end) >= 1 else noisy + (end - start) * velocity
+
+
+def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (Ho and Salimans 2022): scale 1 is the conditional prediction."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def denoise(
+    noise: Tensor,
+    finished: Tensor,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    num_steps: int,
+    frame_dim: int = 1,
+) -> Iterator[Tensor]:
+    """Turn noise into clean frames that continue `finished` ones; yields after every step.
+
+    Args:
+        noise: standard normal, shape (B, ..., T, ...), T new frames at `frame_dim`.
+        finished: clean frames of the same shape but F along `frame_dim`; F may be 0.
+        predict: (values of F + T frames, t per frame (B, F + T)) -> clean values of all of them.
+        num_steps: Euler steps.
+        frame_dim: which dimension counts frames.
+
+    Yields:
+        the T new frames after each step; the last is the result.
+    """
+    count_finished, count_new = finished.shape[frame_dim], noise.shape[frame_dim]
+    steps = time_steps(num_steps).to(noise.device)
+    level = torch.ones(len(noise), count_finished + count_new, device=noise.device)
+    current = noise
+    for start, end in zip(steps[:-1], steps[1:], strict=True):
+        level[:, count_finished:] = start
+        clean = predict(torch.cat([finished, current], dim=frame_dim), level)
+        clean = clean.narrow(frame_dim, count_finished, count_new)
+        current = euler(current, clean, start, end)
+        yield current

@@ -1,0 +1,334 @@
+"""The video pipeline: a scene and its references in, events with finished frames out.
+
+    prepare -> for each window: plan the faces, condition, denoise, decode
+
+Owns the order of these steps and nothing of how each is done. Yields an event for every denoising
+step, so that a caller can stop between any two; memory does not grow with the clip's length.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from idvid import runtime
+from idvid.conditioning.references import anchor_frames, encode_anchors
+from idvid.conditioning.text import compile_prompt, unknown_words
+from idvid.errors import InputError, ModelError
+from idvid.hub import local_path
+from idvid.methods import METHODS
+from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
+from idvid.models.checkpoint import PART_CLASSES, BundledModel
+from idvid.models.conditions import Conditions, Identity
+from idvid.models.video_transformer import PATCH
+from idvid.pipeline.denoise import denoise, guide
+from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
+from idvid.pipeline.prepare import PreparedScene, prepare_scene
+from idvid.pipeline.windows import (
+    FPS,
+    NEW_FRAMES,
+    History,
+    Remembered,
+    Window,
+    in_view,
+    plan_windows,
+    remember,
+)
+from idvid.types import Clip, StepDone, WindowDone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+    from idvid.config import GenerationSettings
+    from idvid.faces.quality import ReferenceFace
+    from idvid.methods import Method
+    from idvid.models.face_backbone import FaceBackbone
+    from idvid.models.face_planner import FacePlanner
+    from idvid.models.identity_bank import MultiCharacterIdentityBank
+    from idvid.models.identity_encoder import IdentityEncoder
+    from idvid.models.prompt_encoder import PromptEncoder
+    from idvid.models.video_transformer import VideoTransformer
+    from idvid.types import Scene
+
+HEIGHT_PX, WIDTH_PX = 128, 224
+BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
+_DISTANT_GAP_FRAMES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One clip in the making: what does not change from window to window."""
+
+    prepared: PreparedScene
+    settings: GenerationSettings
+    method: Method
+    generator: torch.Generator
+
+
+class IdVidPipeline(DiffusionPipeline):
+    """Videos of several people who keep their faces, from the bundled kind of model."""
+
+    def __init__(  # noqa: PLR0913 - diffusers registers components by the names of these arguments
+        self,
+        autoencoder: FrameAutoencoder,
+        backbone: FaceBackbone,
+        identity_encoder: IdentityEncoder,
+        identity_bank: MultiCharacterIdentityBank,
+        prompt_encoder: PromptEncoder,
+        transformer: VideoTransformer,
+        planner: FacePlanner,
+        planner_prompt_encoder: PromptEncoder,
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> None:
+        super().__init__()
+        parts = {name: value for name, value in locals().items() if name in PART_CLASSES}
+        self.register_modules(**parts, tokenizer=tokenizer)
+        self.model = BundledModel(**parts, tokenizer=tokenizer)
+
+    def __call__(
+        self,
+        scene: Scene,
+        references: Sequence[Sequence[ReferenceFace]],
+        settings: GenerationSettings,
+    ) -> Clip:
+        """Generate a whole clip; see `stream`."""
+        events = self.stream(scene, references, settings)
+        frames = [event.frames for event in events if isinstance(event, WindowDone)]
+        return Clip(frames=np.concatenate(frames), fps=FPS)
+
+    def stream(
+        self,
+        scene: Scene,
+        references: Sequence[Sequence[ReferenceFace]],
+        settings: GenerationSettings,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[StepDone | WindowDone]:
+        """Generate window by window.
+
+        Args:
+            scene: prompt, characters, length and seed.
+            references: per character, the usable photos with their faces (`check_references`).
+            settings: method, strength, steps, guidance.
+            cancelled: asked before every step; True ends the stream.
+
+        Yields:
+            StepDone after every denoising step, WindowDone with the new frames of every window.
+
+        Raises:
+            InputError: no such method, or a number of references that is not the characters'.
+        """
+        request = self.prepare(scene, references, settings)
+        history = History()
+        for window in plan_windows(scene.seconds):
+            view = in_view(history, request.method)
+            states = self.plan(request, window, view)
+            conditions = self.condition(request, window, view, states)
+            latents = yield from self.denoise(request, window, view, conditions, cancelled)
+            if latents is None:
+                return
+            yield self.decode(window, latents)
+            history = remember(history, _finished(window, latents, states), request.method)
+
+    def prepare(
+        self,
+        scene: Scene,
+        references: Sequence[Sequence[ReferenceFace]],
+        settings: GenerationSettings,
+    ) -> Request:
+        """Encode what every window shares."""
+        method = METHODS.get(settings.method)
+        if method is None:
+            message = f"There is no method '{settings.method[:40]}'; use one of {', '.join(METHODS)}."
+            raise InputError(message)
+        if method.uses_references and len(references) != len(scene.characters):
+            message = (
+                f"{len(references)} characters have references and the scene has "
+                f"{len(scene.characters)}; check the photos of every character first."
+            )
+            raise InputError(message)
+        with torch.inference_mode(), self._autocast():
+            used = references if method.uses_references and settings.identity_strength > 0 else ()
+            prepared = prepare_scene(self.model, scene, used)
+        generator = torch.Generator().manual_seed(scene.seed)
+        return Request(prepared=prepared, settings=settings, method=method, generator=generator)
+
+    def plan(self, request: Request, window: Window, view: tuple[Remembered, ...]) -> Tensor:
+        """Planner states (C, T, STATE) of the window's new frames."""
+        asked = PlanRequest(
+            text=request.prepared.plan_text,
+            slots=request.prepared.slots,
+            time_s=_times(window, view),
+        )
+        with torch.inference_mode():
+            return plan_states(self.model.planner, asked, view, request.generator)
+
+    def condition(
+        self, request: Request, window: Window, view: tuple[Remembered, ...], states: Tensor
+    ) -> Conditions:
+        """Everything the transformer reads beside the latents, for the frames in view and new."""
+        known = [item.state[:, None] for item in view]
+        landmarks = plan_landmarks(torch.cat([*known, states], dim=1), HEIGHT_PX)
+        is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
+        text, is_text = request.prepared.text
+        return Conditions(
+            time_s=_times(window, view),
+            text=text,
+            is_text=is_text,
+            landmarks=landmarks[None] / HEIGHT_PX,
+            is_visible=is_visible[None],
+            slots=request.prepared.slots,
+            identity=self._identity(request, landmarks, is_visible),
+        )
+
+    def denoise(
+        self,
+        request: Request,
+        window: Window,
+        view: tuple[Remembered, ...],
+        conditions: Conditions,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[StepDone]:
+        """Denoise the new frames; returns latents (T, C, h, w), or None if cancelled."""
+        channels = self.model.autoencoder.config["latent_channels"]
+        rows, columns = HEIGHT_PX // SPATIAL_FACTOR, WIDTH_PX // SPATIAL_FACTOR
+        shape = (1, window.num_frames, channels, rows, columns)
+        noise = torch.randn(shape, generator=request.generator)
+        finished = torch.zeros(1, 0, *shape[2:])
+        if view:
+            finished = torch.stack([item.latents for item in view])[None]
+        with torch.inference_mode(), self._autocast():
+            predict = self._predictor(request, conditions)
+        done, total = _progress(window, request.settings.num_steps)
+        steps = denoise(noise, finished, predict, request.settings.num_steps)
+        latents = None
+        while not cancelled():
+            with torch.inference_mode(), self._autocast():
+                latents_or_end = next(steps, None)
+            if latents_or_end is None:
+                return None if latents is None else latents[0]
+            latents, done = latents_or_end, done + 1
+            yield StepDone(done=done, total=total)
+        return None
+
+    def decode(self, window: Window, latents: Tensor) -> WindowDone:
+        """Latents (T, C, h, w) to frames."""
+        with torch.inference_mode(), self._autocast():
+            decoded = torch.cat([self.model.autoencoder.decode(part) for part in latents.split(4)])
+        pixels = ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return WindowDone(
+            first_frame=window.first_frame,
+            total_frames=window.total_frames,
+            fps=FPS,
+            frames=pixels.permute(0, 2, 3, 1).contiguous().numpy(),
+        )
+
+    def unknown_words(self, scene: Scene) -> tuple[str, ...]:
+        """Words of the scene's prompt and descriptions that the model never learned."""
+        return unknown_words(compile_prompt(scene.prompt, scene.characters), self.model.tokenizer)
+
+    def _predictor(
+        self, request: Request, conditions: Conditions
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """The clean prediction of `denoise`, with guidance if it is asked for."""
+        transformer, scale = self.model.transformer, request.settings.guidance_scale
+        rows, columns = (side // SPATIAL_FACTOR // PATCH for side in (HEIGHT_PX, WIDTH_PX))
+        full = transformer.prepare(conditions, rows, columns)
+        if scale == 1:
+            return lambda noisy, level: transformer(noisy, level, full).float()
+        text, is_text = request.prepared.no_text
+        bare = transformer.prepare(
+            _without(conditions, text, is_text), rows, columns
+        )
+
+        def predict(noisy: Tensor, level: Tensor) -> Tensor:
+            with_all = transformer(noisy, level, full).float()
+            return guide(with_all, transformer(noisy, level, bare).float(), scale)
+
+        return predict
+
+    def _identity(
+        self, request: Request, landmarks: Tensor, is_visible: Tensor
+    ) -> Identity | None:
+        prepared = request.prepared
+        if prepared.memory is None or prepared.owner is None:
+            return None
+        with torch.inference_mode(), self._autocast():
+            size = (HEIGHT_PX, WIDTH_PX)
+            frames, coverage = anchor_frames(prepared.pictures, landmarks, is_visible, size)
+            anchors = encode_anchors(frames, coverage, self.model.autoencoder)
+        return Identity(
+            memory=prepared.memory,
+            owner=prepared.owner,
+            anchors=anchors[None].float(),
+            is_given=torch.ones(1, dtype=torch.bool),
+            strength=request.settings.identity_strength,
+        )
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast("cpu", torch.bfloat16) if runtime.has_fast_bf16() else nullcontext()
+
+
+def load_pipeline(model: str | None = None) -> IdVidPipeline:
+    """Load the bundled model, or one of its kind from a folder or the Hub (`owner/name`).
+
+    Raises:
+        ModelError: the model is missing or damaged.
+        HubError: the Hub did not give it.
+    """
+    folder = BUNDLED if model is None else local_path(model)
+    if not (folder / "model_index.json").is_file():
+        message = "No model was found there; name a folder or Hub model that holds model_index.json."
+        raise ModelError(message)
+    torch.set_num_threads(runtime.num_threads())
+    try:
+        pipeline = IdVidPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+        message = "The model's files are damaged or of another kind; download the model again."
+        raise ModelError(message) from error
+    for part in pipeline.model.parts().values():
+        part.eval().requires_grad_(False)
+    return pipeline
+
+
+def _without(conditions: Conditions, text: Tensor, is_text: Tensor) -> Conditions:
+    from dataclasses import replace
+
+    return replace(conditions, text=text, is_text=is_text, identity=None)
+
+
+def _times(window: Window, view: tuple[Remembered, ...]) -> Tensor:
+    """Seconds (1, F + T) since the first frame in view.
+
+    Distant frames are told to lie just before the recent ones: the model has only seen windows of
+    a second or two, and how long ago they were matters less than that they are not now.
+    """
+    frames = [float(item.frame) for item in view]
+    for index in range(len(frames) - 2, -1, -1):
+        frames[index] = max(frames[index], frames[index + 1] - _DISTANT_GAP_FRAMES)
+    new = range(window.first_frame, window.first_frame + window.num_frames)
+    times = torch.tensor([*frames, *new], dtype=torch.float32) / FPS
+    return (times - times[0])[None]
+
+
+def _finished(window: Window, latents: Tensor, states: Tensor) -> tuple[Remembered, ...]:
+    return tuple(
+        Remembered(
+            frame=window.first_frame + index, latents=latents[index], state=states[:, index]
+        )
+        for index in range(window.num_frames)
+    )
+
+
+def _progress(window: Window, steps_per_window: int) -> tuple[int, int]:
+    """Denoising steps done before this window, and of the whole clip."""
+    windows = -(-window.total_frames // NEW_FRAMES)
+    return window.first_frame // NEW_FRAMES * steps_per_window, windows * steps_per_window

@@ -1,0 +1,67 @@
+"""Planning the faces of a window: landmarks for every character and frame, from the prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from idvid.models.face_planner import STATE, to_landmarks
+from idvid.pipeline.denoise import denoise
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from idvid.models.face_planner import FacePlanner
+    from idvid.pipeline.windows import Remembered
+
+_STEPS = 12
+_SMOOTHING = (0.25, 0.5, 0.25)  # over three frames, against jitter below what the eye follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What the planner reads: the prompt, the characters' slots, and when each frame is."""
+
+    text: tuple[Tensor, Tensor]  # the planner's own text tokens (1, L, D) and their mask
+    slots: Tensor  # (1, C)
+    time_s: Tensor  # (1, F + T) seconds since the first frame in view
+
+
+@torch.no_grad()
+def plan_states(
+    planner: FacePlanner,
+    request: PlanRequest,
+    view: tuple[Remembered, ...],
+    generator: torch.Generator,
+) -> Tensor:
+    """Planner states (C, T, STATE) of the new frames, continuing the frames in view."""
+    characters = request.slots.shape[1]
+    count = request.time_s.shape[1] - len(view)
+    finished = torch.zeros(1, characters, 0, STATE)
+    if view:
+        finished = torch.stack([item.state for item in view], dim=1)[None]
+    noise = torch.randn(1, characters, count, STATE, generator=generator)
+    is_present = torch.ones(1, characters, dtype=torch.bool)
+
+    def predict(state: Tensor, level: Tensor) -> Tensor:
+        arguments = (request.time_s, request.slots, is_present, request.text)
+        return planner(state, level, *arguments)
+
+    *_, states = denoise(noise, finished, predict, _STEPS, frame_dim=2)
+    return _smooth(torch.cat([finished, states], dim=2))[0, :, len(view) :]
+
+
+def plan_landmarks(states: Tensor, height_px: int) -> Tensor:
+    """Landmarks (C, T, 5, 2) in px of planner states (C, T, STATE)."""
+    return to_landmarks(states) * height_px
+
+
+def _smooth(states: Tensor) -> Tensor:
+    """A short average over time; the first and the last frame stay as they are."""
+    if states.shape[2] < len(_SMOOTHING):
+        return states
+    before, here, after = _SMOOTHING
+    middle = before * states[:, :, :-2] + here * states[:, :, 1:-1] + after * states[:, :, 2:]
+    return torch.cat([states[:, :, :1], middle, states[:, :, -1:]], dim=2)

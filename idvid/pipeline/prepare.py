@@ -1,0 +1,97 @@
+"""A scene and its references as the tensors that stay the same over a whole clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from idvid.conditioning.identity import identity_memory
+from idvid.conditioning.references import reference_features, reference_pictures
+from idvid.conditioning.text import compile_prompt, encode_words
+from idvid.models.prompt_encoder import PAD_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from idvid.conditioning.references import ReferenceFeatures, ReferencePictures
+    from idvid.faces.quality import ReferenceFace
+    from idvid.models.checkpoint import BundledModel
+    from idvid.types import Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedScene:
+    """What every window of a clip shares."""
+
+    text: tuple[Tensor, Tensor]  # tokens (1, L, D) and mask (1, L) for the video model
+    no_text: tuple[Tensor, Tensor]  # the same for an empty prompt, for guidance
+    plan_text: tuple[Tensor, Tensor]  # the planner's own tokens
+    slots: Tensor  # (1, C)
+    pictures: tuple[ReferencePictures, ...]  # per character; empty without references
+    memory: Tensor | None  # (1, M, D) identity tokens; None without references
+    owner: Tensor | None  # (1, M)
+
+
+@torch.no_grad()
+def prepare_scene(
+    model: BundledModel, scene: Scene, references: Sequence[Sequence[ReferenceFace]]
+) -> PreparedScene:
+    """Encode the prompt and, where there are any, the characters' references.
+
+    Args:
+        model: the bundled model.
+        scene: prompt and characters.
+        references: per character, the usable photos with their faces; empty for a method that
+            reads no photos.
+    """
+    ids = encode_words(compile_prompt(scene.prompt, scene.characters), model.tokenizer)
+    slots = torch.arange(len(scene.characters))[None]
+    pictures = tuple(
+        reference_pictures([r.image for r in own], [r.face.landmarks for r in own])
+        for own in references
+    )
+    memory, owner = _memory(model, pictures, slots) if pictures else (None, None)
+    return PreparedScene(
+        text=model.prompt_encoder(ids),
+        no_text=model.prompt_encoder(torch.full((1, 1), PAD_ID)),
+        plan_text=model.planner_prompt_encoder(ids),
+        slots=slots,
+        pictures=pictures,
+        memory=memory,
+        owner=owner,
+    )
+
+
+def _memory(
+    model: BundledModel, pictures: Sequence[ReferencePictures], slots: Tensor
+) -> tuple[Tensor, Tensor]:
+    features = [reference_features(p, model.backbone, model.autoencoder) for p in pictures]
+    vectors, patches, has_reference = pad_references(features)
+    return identity_memory(
+        model.identity_encoder,
+        model.identity_bank,
+        vectors[None],
+        patches[None],
+        has_reference[None],
+        slots,
+    )
+
+
+def pad_references(
+    features: Sequence[ReferenceFeatures],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Stack characters with different numbers of references: (C, R, E), (C, R, P, F), (C, R)."""
+    most = max(len(f.vectors) for f in features)
+    first = features[0]
+    vectors = first.vectors.new_zeros(len(features), most, first.vectors.shape[1])
+    patches = first.patches.new_zeros(len(features), most, *first.patches.shape[1:])
+    has_reference = torch.zeros(len(features), most, dtype=torch.bool)
+    for index, own in enumerate(features):
+        count = len(own.vectors)
+        vectors[index, :count], patches[index, :count] = own.vectors, own.patches
+        has_reference[index, :count] = True
+    return vectors, patches, has_reference
