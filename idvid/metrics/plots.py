@@ -6,10 +6,13 @@ Uses matplotlib's objects only, never pyplot: nothing global, so any thread may 
 from __future__ import annotations
 
 import textwrap
+from functools import cache
 from typing import TYPE_CHECKING
 
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
     from idvid.types import CharacterDrift, DriftReport
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe-Ito
-_INK, _GRID, _CEILING, _FLOOR = "#222222", "#dddddd", "#5b7f5b", "#8a6d5a"
+_INK, _GRID, _CEILING, _FLOOR = "#222222", "#dddddd", "#3f6b3f", "#7a5c48"
 _PANEL_IN = (5.2, 3.1)  # width and height of one panel
 _BAND_HALF = 0.025  # half height of a band, in id_sim
 _TICK_LOW, _TICK_STEP = 0.015, 0.035  # of the panel's height: marks of missing frames
+_MISSING = "face missing"
 _STYLES = ("-", "--", "-.", ":")
+_MORE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS")
+_UNKNOWN_LETTER = "\u25a1"
 _TITLE_CHARACTERS, _LABEL_CHARACTERS = 90, 40
 
 
@@ -99,15 +105,15 @@ def _dress(axes: Axes, duration_s: float, low: float) -> None:
 
 def _draw_bands(axes: Axes, drift: CharacterDrift, duration_s: float) -> None:
     bands = (
-        ("ceiling: own photos", drift.ceiling, _CEILING),
-        ("floor: other people", drift.floor, _FLOOR),
+        ("ceiling:\nown photos", drift.ceiling, _CEILING),
+        ("floor:\nother people", drift.floor, _FLOOR),
     )
     for label, value, colour in bands:
         if value is None:
             continue
         axes.axhspan(value - _BAND_HALF, value + _BAND_HALF, color=colour, alpha=0.22, linewidth=0)
-        place = (duration_s * 0.985, value)
-        axes.annotate(label, place, fontsize=8, color=colour, ha="right", va="center")
+        place = (duration_s * 1.01, value)
+        axes.annotate(label, place, fontsize=8, color=colour, va="center", annotation_clip=False)
 
 
 def _draw_curve(
@@ -134,10 +140,10 @@ def _draw_curve(
         alpha=0.75,
         linewidth=0,
     )
-    if missing and row == 0:
+    if missing and not any(text.get_text() == _MISSING for text in axes.texts):
         place = (missing[0][0], bottom + _TICK_STEP)
         axes.annotate(
-            "face missing",
+            _MISSING,
             place,
             xycoords=axes.get_xaxis_transform(),
             fontsize=7.5,
@@ -177,10 +183,31 @@ def _lowest(reports: Sequence[DriftReport]) -> float:
 
 
 def _safe(text: str, width: int = 60) -> str:
-    """Free text as matplotlib shows it: no mathematics, one line, no control characters."""
+    """Free text as the fonts can show it: no mathematics, one line, a box for unknown letters."""
+    known = _known_letters()
     plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    return textwrap.shorten(plain, width, placeholder="...").replace("$", r"\$")
+    short = textwrap.shorten(plain, width, placeholder="...")
+    shown = "".join(letter if ord(letter) in known else _UNKNOWN_LETTER for letter in short)
+    return shown.replace("$", r"\$")
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    """Fonts to look a letter up in: matplotlib's own, then those of this machine's that help."""
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _MORE_FONTS if name in installed))
+
+
+@cache
+def _known_letters() -> frozenset[int]:
+    letters: set[int] = set()
+    for family in _families():
+        font = font_manager.get_font(font_manager.findfont(family))
+        letters |= set(font.get_charmap())
+    return frozenset(letters)
 
 
 def _save(figure: Figure, path: Path) -> None:
+    for text in figure.findobj(Text):
+        text.set_fontfamily(list(_families()))  # pyright: ignore[reportAttributeAccessIssue]
     figure.savefig(path, format="png")

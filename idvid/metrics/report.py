@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from idvid.faces.embed import FaceEncoder
-    from idvid.faces.types import FaceObservation, ReferenceFace
+    from idvid.faces.quality import ReferenceFace
+    from idvid.faces.types import FaceObservation
     from idvid.types import Clip
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would execute

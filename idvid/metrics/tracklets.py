@@ -3,8 +3,8 @@
 Following looks would follow a character through a swap and so hide it. This takes the tracks of
 `idvid.faces.track` (overlapping boxes) and mends them for judging: where position cannot tell faces
 apart (they meet, or the picture cuts) a track is split, so that `idvid.metrics.places` decides anew who
-it is; where a face was lost for a moment and comes back at its place, it is
-joined. Knows no identity.
+it is; where a face was lost for a moment and comes back at its place, it is joined. Knows no
+identity.
 """
 
 from __future__ import annotations
