@@ -70,10 +70,7 @@ def clothes_part(clothes: ClothesSpec, body: Body, gap: NDArray) -> Mesh:
 def _tube(path: NDArray, radius: float, *, closed: bool) -> Mesh:
     """A wire along a path (N, 3)."""
     count = len(path)
-    if closed:
-        along = np.roll(path, -1, 0) - np.roll(path, 1, 0)
-    else:
-        along = np.gradient(path, axis=0)
+    along = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     along = unit(along)
     up = np.array([0, 1.0, 0]) if np.abs(along[:, 2]).mean() > 0.7 else np.array([0, 0, 1.0])
     first = unit(np.cross(along, up))

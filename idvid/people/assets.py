@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from idvid.people.mesh import SKIN, normals_of
+from idvid.people.mesh import EYE, LASH, SKIN, TEETH, TONGUE, normals_of
 from idvid.people.noise import JIT
 from idvid.people.raster import draw_plain, empty_buffers
 
@@ -21,6 +21,7 @@ TEXTURE_WIDTH, TEXTURE_HEIGHT = 512, 280  # samples around the head and from top
 TEXTURE_TOP, TEXTURE_BOTTOM = 8.62, 5.12  # canonical y, decimetres
 AXIS_Z = 0.25  # the texture's cylinder stands at x = 0, z = AXIS_Z
 FRONT_STRETCH = 0.35  # the face gets this much more texture than the back of the head
+FILE_MATERIALS = (SKIN, EYE, TEETH, TONGUE, -1, -1, -1, -1, LASH)  # by number in the file
 FACE, LIP_MASK, EYELID, EAR, INSIDE_MOUTH = range(5)  # columns of `masks`
 
 
@@ -86,7 +87,8 @@ def load_asset() -> HeadAsset:
     """The shared head, read once per process (1.2 MB)."""
     with np.load(Path(__file__).with_name("head_asset.npz")) as data:
         raw = {name: data[name] for name in data.files}
-    vertices, materials = raw["verts"].astype(np.float32), raw["mat"]
+    vertices = raw["verts"].astype(np.float32)
+    materials = np.array(FILE_MATERIALS, np.int32)[raw["mat"]]
     triangles, masks = raw["tri"], raw["masks"].astype(np.float32)
     skin = triangles[materials == SKIN]
     is_body = np.zeros(len(vertices), bool)

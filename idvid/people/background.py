@@ -79,8 +79,8 @@ def paint_background(
     """The place (height, width, 3) in linear light, dimmed and tinted by the scene's light."""
     rows, columns = np.mgrid[0:height, 0:width]
     place = Place(
-        u=(columns + 0.5) / height,
-        v=(rows + 0.5) / height,
+        u=((columns + 0.5) / height).astype(np.float32),
+        v=((rows + 0.5) / height).astype(np.float32),
         width=width / height,
         colour=np.array(WALL_COLOURS[spec.colour]),
         rng=np.random.default_rng(spec.seed),
@@ -94,7 +94,15 @@ def paint_background(
 
 
 def _over(below: NDArray, cover: NDArray, colour: NDArray) -> NDArray:
-    return below * (1 - cover[..., None]) + cover[..., None] * colour
+    """The picture with a colour laid over it; touches only the part that is covered."""
+    rows, columns = np.flatnonzero(cover.any(1)), np.flatnonzero(cover.any(0))
+    if len(rows) == 0:
+        return below
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    share = cover[part][..., None]
+    colour = colour[part] if colour.ndim == 3 else colour
+    below[part] += share * (colour - below[part])
+    return below
 
 
 def _box(

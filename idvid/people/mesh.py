@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SKIN, EYE, TEETH, TONGUE, HAIR, CLOTH, FRAME, LASH, BEARD = 0, 1, 2, 3, 4, 5, 6, 8, 9
+# Materials, in an order that kernels use: cloth, hair and beard may have holes, hair and beard are
+# strands, everything from teeth on is rigid, frames and lashes are seen from both sides.
+SKIN, CLOTH, HAIR, BEARD, EYE, TEETH, TONGUE, FRAME, LASH = range(9)
 
 # Columns of `attributes`.
 CANON_X, CANON_Y, CANON_Z, STRAND_S, STRAND_L, OCCLUSION, LIPS, MOUTH, LID, EDGE = range(10)
@@ -32,7 +34,7 @@ class Mesh(NamedTuple):
 
     vertices: NDArray[np.float32]  # (V, 3) at rest
     triangles: NDArray[np.int32]  # (F, 3)
-    materials: NDArray[np.int32]  # (F,) SKIN..BEARD
+    materials: NDArray[np.int32]  # (F,) SKIN..LASH
     attributes: NDArray[np.float32]  # (V, NUM_ATTRIBUTES)
     weights: NDArray[np.float32]  # (V, NUM_BONES); what is missing to 1 stays with the torso
     tangents: NDArray[np.float32]  # (V, 3) hair direction, zero elsewhere

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JIT = {"fastmath": True, "cache": True, "nogil": True}
+INLINE = {**JIT, "inline": "always"}  # small kernels that pass meshes: a call would copy them
 
 
 def smoothstep(start: float, end: float, x: NDArray) -> NDArray:

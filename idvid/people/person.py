@@ -10,14 +10,16 @@ from numba import njit
 
 from idvid.people.accessories import cloth_gap, clothes_part, glasses_parts
 from idvid.people.anatomy import Body, shape_body
-from idvid.people.assets import FACE, EYELID, INSIDE_MOUTH, LIP_MASK, load_asset
+from idvid.people.assets import EYELID, FACE, INSIDE_MOUTH, LIP_MASK, load_asset
 from idvid.people.beard import beard_part
 from idvid.people.hair import CURLY, hair_parts
 from idvid.people.mesh import (
+    BEARD,
     CANON_X,
     CANON_Z,
     CLOTH,
     EDGE,
+    FRAME,
     LASH,
     LID,
     LIPS,
@@ -104,7 +106,7 @@ def _base_part(spec: PersonSpec, body: Body, gap: NDArray) -> Mesh:
 
 def _bake_occlusion(mesh: Mesh, fixed: NDArray) -> None:
     """Write into the mesh how much of the sky each vertex sees, from depth maps all around."""
-    casts = mesh.materials < CLOTH
+    casts = (mesh.materials != CLOTH) & (mesh.materials != BEARD) & (mesh.materials < FRAME)
     normals = normals_of(mesh.vertices, mesh.triangles)
     normals[fixed] = mesh.fixed_normals[fixed]
     index = np.arange(OCCLUSION_DIRECTIONS) + 0.5

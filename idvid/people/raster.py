@@ -25,7 +25,7 @@ from idvid.people.mesh import (
     STRAND_S,
     Mesh,
 )
-from idvid.people.noise import JIT, value_noise
+from idvid.people.noise import INLINE, JIT, value_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +51,11 @@ def empty_buffers(height: int, width: int) -> Buffers:
 
 
 @njit(**JIT)
-def setup(a: NDArray, b: NDArray, c: NDArray, shape: tuple[int, int]) -> tuple:
+def setup(screen: NDArray, corners: tuple[int, int, int], shape: tuple[int, int]) -> tuple:
     """Sample range and edge gradients of a triangle; an empty range when it covers nothing."""
+    a = (screen[corners[0], 0], screen[corners[0], 1])
+    b = (screen[corners[1], 0], screen[corners[1], 1])
+    c = (screen[corners[2], 0], screen[corners[2], 1])
     area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
     x0 = max(0, int(np.ceil(min(a[0], b[0], c[0]) - 0.5)))
     x1 = min(shape[1] - 1, int(np.floor(max(a[0], b[0], c[0]) - 0.5)))
@@ -74,7 +77,7 @@ def setup(a: NDArray, b: NDArray, c: NDArray, shape: tuple[int, int]) -> tuple:
     )
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def mix(mesh: Mesh, corners: tuple, weights: tuple, column: int) -> float:
     """Attribute `column` at a point of a triangle."""
     at = mesh.attributes
@@ -104,38 +107,44 @@ def is_solid(mesh: Mesh, corners: tuple, weights: tuple, material: int, neckline
 def draw(screen: NDArray, mesh: Mesh, neckline: int, first_triangle: int, out: Buffers) -> None:
     """Draw a mesh into the buffers; hair, frames and lashes are seen from both sides."""
     for t in range(mesh.triangles.shape[0]):
-        a, b, c = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]
-        corners = (a, b, c)
+        corners = (mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2])
         material = mesh.materials[t]
-        two_sided = material in (HAIR, BEARD, FRAME, LASH)
-        frayed = material in (HAIR, BEARD, CLOTH)
-        area, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(
-            screen[a], screen[b], screen[c], out.nearness.shape
-        )
-        if area >= 0 and not two_sided:
-            continue
-        za = screen[a, 2]
-        z1 = screen[b, 2] - za
-        z2 = screen[c, 2] - za
-        for y in range(y0, y1 + 1):
-            dy = y + 0.5 - screen[a, 1]
-            w1 = (x0 + 0.5 - screen[a, 0]) * d1x + dy * d1y
-            w2 = (x0 + 0.5 - screen[a, 0]) * d2x + dy * d2y
-            for x in range(x0, x1 + 1):
-                if w1 >= -1e-6 and w2 >= -1e-6 and w1 + w2 <= 1.000001:
-                    z = za + w1 * z1 + w2 * z2
-                    if z > out.nearness[y, x]:
-                        solid = material != LASH or ((x + y) & 1) == 0
-                        if frayed:
-                            weights = (1 - w1 - w2, w1, w2)
-                            solid = is_solid(mesh, corners, weights, material, neckline)
-                        if solid:
-                            out.nearness[y, x] = z
-                            out.triangle[y, x] = t + first_triangle
-                            out.bary[y, x, 0] = w1
-                            out.bary[y, x, 1] = w2
-                w1 += d1x
-                w2 += d2x
+        two_sided = HAIR <= material <= BEARD or material >= FRAME
+        span = setup(screen, corners, out.nearness.shape)
+        if span[0] < 0 or two_sided:
+            draw_triangle(screen, mesh, (t, neckline, first_triangle), span, out)
+
+
+@njit(**INLINE)
+def draw_triangle(
+    screen: NDArray, mesh: Mesh, numbers: tuple[int, int, int], span: tuple, out: Buffers
+) -> None:
+    """Draw one triangle; numbers are its own, the neckline's, and the first of its person."""
+    t, neckline, first_triangle = numbers
+    _, x0, x1, y0, y1, d1x, d1y, d2x, d2y = span
+    corners = (mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2])
+    material = mesh.materials[t]
+    frayed = CLOTH <= material <= BEARD
+    za = screen[corners[0], 2]
+    z1, z2 = screen[corners[1], 2] - za, screen[corners[2], 2] - za
+    for y in range(y0, y1 + 1):
+        dy = y + 0.5 - screen[corners[0], 1]
+        w1 = (x0 + 0.5 - screen[corners[0], 0]) * d1x + dy * d1y
+        w2 = (x0 + 0.5 - screen[corners[0], 0]) * d2x + dy * d2y
+        for x in range(x0, x1 + 1):
+            z = za + w1 * z1 + w2 * z2
+            inside = w1 >= -1e-6 and w2 >= -1e-6 and w1 + w2 <= 1.000001
+            if inside and z > out.nearness[y, x]:
+                solid = material != LASH or ((x + y) & 1) == 0
+                if frayed:
+                    solid = is_solid(mesh, corners, (1 - w1 - w2, w1, w2), material, neckline)
+                if solid:
+                    out.nearness[y, x] = z
+                    out.triangle[y, x] = t + first_triangle
+                    out.bary[y, x, 0] = w1
+                    out.bary[y, x, 1] = w2
+            w1 += d1x
+            w2 += d2x
 
 
 @njit(**JIT)
@@ -145,7 +154,7 @@ def draw_depth(screen: NDArray, triangles: NDArray, casts: NDArray, out: NDArray
         if not casts[t]:
             continue
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        _, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(screen[a], screen[b], screen[c], out.shape)
+        _, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(screen, (a, b, c), out.shape)
         za = screen[a, 2]
         z1 = screen[b, 2] - za
         z2 = screen[c, 2] - za
@@ -166,9 +175,7 @@ def draw_plain(screen: NDArray, triangles: NDArray, out: Buffers) -> None:
     """Draw front faces without any holes; maps a surface onto its texture."""
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        area, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(
-            screen[a], screen[b], screen[c], out.nearness.shape
-        )
+        area, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(screen, (a, b, c), out.nearness.shape)
         if area >= 0:
             continue
         for y in range(y0, y1 + 1):

@@ -68,7 +68,7 @@ def skull_of(body: Body) -> Skull:
     centre[1] = 7.45 + body.head_shift[1]
     radii = (high - low) / 2
     radii[1] = high[1] - centre[1]
-    return Skull(centre=centre, radii=radii + (0.06, 0.07, 0.05))
+    return Skull(centre=centre, radii=radii + np.array([0.06, 0.07, 0.05]))
 
 
 def grow_locks(

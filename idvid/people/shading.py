@@ -1,7 +1,7 @@
 """Light on surfaces, and the average of samples into pixels. Compiled kernels.
 
-A pixel has 2 x 2 samples. Where all four see the same kind of soft surface one or two of them are
-shaded, so that light costs about as much per pixel as per sample elsewhere.
+A pixel has 2 x 2 samples. Where all four see the same kind of soft surface only one is shaded, or
+two on the diagonal where depth jumps; elsewhere (eyes, glasses, outlines) each is shaded.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from idvid.people.mesh import BEARD, CANON_X, CANON_Y, CANON_Z, CLOTH, EYE, HAIR, SKIN, Mesh
-from idvid.people.noise import JIT, hash01
+from idvid.people.mesh import BEARD, CANON_X, CANON_Y, CANON_Z, EYE, HAIR, SKIN, Mesh
+from idvid.people.noise import INLINE, JIT, hash01
 from idvid.people.raster import Buffers, DepthMap, mix
 from idvid.people.surfaces import Look, Surface, Triple, eye_direction, surface_at
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLES = 2  # per pixel and axis
+FLAT = 0.006  # relative depth within a pixel up to which one sample stands for all
 KNEE = 0.42  # linear light up to which the tone curve is straight
 OIL_SHEEN = 0.55
 
@@ -66,7 +67,7 @@ class Canvas(NamedTuple):
     part: NDArray[np.uint8]  # (H, W) surfaces.NO_PART..BODY_PART
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def blend3(values: NDArray, corners: tuple, weights: tuple) -> Triple:
     """Vertex values (V, 3) at a point of a triangle."""
     a, b, c = corners
@@ -78,20 +79,20 @@ def blend3(values: NDArray, corners: tuple, weights: tuple) -> Triple:
     )
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def dot(a: Triple, b: Triple) -> float:
     """Scalar product."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def normal3(a: Triple) -> Triple:
     """Unit vector."""
     s = 1 / np.sqrt(dot(a, a) + 1e-9)
     return (a[0] * s, a[1] * s, a[2] * s)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def turn3(m: NDArray, a: Triple) -> Triple:
     """Matrix (3, 3) times vector."""
     return (
@@ -138,7 +139,7 @@ def ambient_light(surface: Surface, normal: Triple, rig: Rig, material: int) -> 
 
 
 @njit(**JIT)
-def strand_light(surface: Surface, vectors: tuple, lit: float, colour: NDArray) -> Triple:
+def strand_light(surface: Surface, vectors: tuple, lit: float, colour: Triple) -> Triple:
     """Kajiya-Kay hair under one light; `vectors` are normal, strand, light, half way."""
     normal, strand, light, half = vectors
     facing = dot(normal, light)
@@ -156,7 +157,7 @@ def strand_light(surface: Surface, vectors: tuple, lit: float, colour: NDArray) 
 
 
 @njit(**JIT)
-def soft_light(surface: Surface, vectors: tuple, lit: float, colour: NDArray, oil: float) -> Triple:
+def soft_light(surface: Surface, vectors: tuple, lit: float, colour: Triple, oil: float) -> Triple:
     """Wrapped diffuse light and one highlight (and the skin's sheen); vectors as above."""
     normal, view, light, half = vectors
     facing = dot(normal, light)
@@ -178,7 +179,7 @@ def soft_light(surface: Surface, vectors: tuple, lit: float, colour: NDArray, oi
     )
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def shade_point(who: Painted, rig: Rig, t: int, bary: tuple, pixel: tuple) -> tuple:
     """Tone-mapped (red, green, blue) and part of one point of a triangle."""
     mesh, posed = who.mesh, who.posed
@@ -206,24 +207,23 @@ def shade_point(who: Painted, rig: Rig, t: int, bary: tuple, pixel: tuple) -> tu
         if dot(normal, view) < 0:
             normal = (-normal[0], -normal[1], -normal[2])
     strand = (0.0, 0.0, 0.0)
-    if material in (HAIR, BEARD):
+    if HAIR <= material <= BEARD:
         strand = normal3(blend3(posed.tangents, corners, weights))
     lit = who_lit(who, rig, place, normal, pixel, material)
     return light_point(surface, (normal, view, strand), rig, material, lit, who.look.oil)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def who_lit(
     who: Painted, rig: Rig, place: Triple, normal: Triple, pixel: tuple, material: int
 ) -> float:
     """Share of the key light that reaches a place."""
-    key = rig.directions[0]
-    facing = normal[0] * key[0] + normal[1] * key[1] + normal[2] * key[2]
+    facing = dot(normal, (rig.directions[0, 0], rig.directions[0, 1], rig.directions[0, 2]))
     bias = 0.12 if material == EYE else 0.05 + 0.10 * (1 - max(0.0, facing))
     return lit_share(place, who.shadow, bias, pixel[0], pixel[1])
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def light_point(
     surface: Surface, vectors: tuple, rig: Rig, material: int, key_lit: float, oil: float
 ) -> tuple:
@@ -232,14 +232,14 @@ def light_point(
     red, green, blue = ambient_light(surface, normal, rig, material)
     sheen = OIL_SHEEN * oil if material == SKIN else 0.0
     for i in range(rig.directions.shape[0]):
-        d = rig.directions[i]
-        light = (d[0], d[1], d[2])
+        light = (rig.directions[i, 0], rig.directions[i, 1], rig.directions[i, 2])
+        colour = (rig.colours[i, 0], rig.colours[i, 1], rig.colours[i, 2])
         half = normal3((light[0] + view[0], light[1] + view[1], light[2] + view[2]))
         lit = key_lit if i == 0 else 0.35 + 0.65 * surface.occlusion
-        if material in (HAIR, BEARD):
-            add = strand_light(surface, (normal, strand, light, half), lit, rig.colours[i])
+        if HAIR <= material <= BEARD:
+            add = strand_light(surface, (normal, strand, light, half), lit, colour)
         else:
-            add = soft_light(surface, (normal, view, light, half), lit, rig.colours[i], sheen)
+            add = soft_light(surface, (normal, view, light, half), lit, colour, sheen)
         red += add[0]
         green += add[1]
         blue += add[2]
@@ -247,7 +247,7 @@ def light_point(
     return tone(red * e), tone(green * e), tone(blue * e), surface.part
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def tone(x: float) -> float:
     """Film-like shoulder: straight up to the knee, then bending towards 1, which it never reaches."""
     if x < KNEE:
@@ -255,7 +255,7 @@ def tone(x: float) -> float:
     return KNEE + (1 - KNEE) * (1 - np.exp(-(x - KNEE) / (1 - KNEE)))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def put(canvas: Canvas, x: int, y: int, shaded: tuple, weight: float) -> None:
     """Add a shaded point to a pixel."""
     canvas.light[y, x, 0] += weight * shaded[0]
@@ -269,35 +269,29 @@ def paint_pixel(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas, x: int, y
     """Shade the samples of one pixel that belong to a person."""
     num_triangles = who.mesh.triangles.shape[0]
     u, v = x * SAMPLES, y * SAMPLES
-    first = seen.triangle[v, u] - who.first_triangle
-    same_triangle, same_material, mine = True, True, 0
-    kind = who.mesh.materials[first] if 0 <= first < num_triangles else -1
+    last = seen.triangle[v + 1, u + 1] - who.first_triangle
+    kind = who.mesh.materials[last] if 0 <= last < num_triangles else -1
+    alike, mine = True, False
+    low, high = 1e9, 0.0
     for k in range(SAMPLES * SAMPLES):
-        t = seen.triangle[v + k // SAMPLES, u + k % SAMPLES] - who.first_triangle
+        i, j = v + k // SAMPLES, u + k % SAMPLES
+        t = seen.triangle[i, j] - who.first_triangle
         owned = 0 <= t < num_triangles
-        mine += owned
-        same_triangle &= t == first
-        same_material &= owned and who.mesh.materials[t] == kind
-    if mine == 0:
+        mine |= owned
+        alike &= owned and who.mesh.materials[t] == kind
+        low, high = min(low, seen.nearness[i, j]), max(high, seen.nearness[i, j])
+    if not mine:
         return
-    soft = same_material and kind in (SKIN, CLOTH, HAIR, BEARD)
-    if same_triangle and kind in (SKIN, CLOTH):
-        b = seen.bary
-        w1 = 0.25 * (b[v, u, 0] + b[v, u + 1, 0] + b[v + 1, u, 0] + b[v + 1, u + 1, 0])
-        w2 = 0.25 * (b[v, u, 1] + b[v, u + 1, 1] + b[v + 1, u, 1] + b[v + 1, u + 1, 1])
-        shaded = shade_point(who, rig, first, (w1, w2), (x, y))
-        put(canvas, x, y, shaded, 1.0)
-        canvas.owner[y, x] = who.number
-        canvas.part[y, x] = shaded[3]
-        return
-    step = 3 if soft else 1  # two of the four samples, on the diagonal, or all
-    for k in range(0, SAMPLES * SAMPLES, step):
+    step = 1
+    if alike and kind <= BEARD:
+        step = SAMPLES * SAMPLES if high - low < FLAT * high else SAMPLES * SAMPLES - 1
+    weight = 1.0 if step == 4 else (0.5 if step == 3 else 0.25)
+    for k in range(SAMPLES * SAMPLES - 1, -1, -step):
         i, j = v + k // SAMPLES, u + k % SAMPLES
         t = seen.triangle[i, j] - who.first_triangle
         if 0 <= t < num_triangles:
-            bary = (seen.bary[i, j, 0], seen.bary[i, j, 1])
-            shaded = shade_point(who, rig, t, bary, (j, i))
-            put(canvas, x, y, shaded, 0.5 if soft else 0.25)
+            shaded = shade_point(who, rig, t, (seen.bary[i, j, 0], seen.bary[i, j, 1]), (j, i))
+            put(canvas, x, y, shaded, weight)
             if k == SAMPLES * SAMPLES - 1:
                 canvas.owner[y, x] = who.number
                 canvas.part[y, x] = shaded[3]

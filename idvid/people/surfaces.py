@@ -13,11 +13,10 @@ from numba import njit
 from idvid.people.assets import AXIS_Z, FRONT_STRETCH, TEXTURE_BOTTOM, TEXTURE_TOP
 from idvid.people.clothes_shape import ROLL_NECK, collar_gap
 from idvid.people.mesh import (
+    BEARD,
     CLOTH,
     EDGE,
     EYE,
-    FRAME,
-    HAIR,
     LASH,
     LIPS,
     MOUTH,
@@ -29,7 +28,7 @@ from idvid.people.mesh import (
     TONGUE,
     Mesh,
 )
-from idvid.people.noise import JIT, value_noise
+from idvid.people.noise import INLINE, JIT, value_noise
 from idvid.people.raster import mix
 
 if TYPE_CHECKING:
@@ -87,9 +86,9 @@ class Surface(NamedTuple):
     part: int
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def clamp01(x: float) -> float:
-    """x limited to 0..1."""
+    """X limited to 0..1."""
     return min(1.0, max(0.0, x))
 
 
@@ -106,22 +105,30 @@ def texel(texture: NDArray, x: float, y: float, z: float) -> Triple:
     left, right = j % width, (j + 1) % width
     a, b = (1 - du) * (1 - dv), du * (1 - dv)
     c, d = (1 - du) * dv, du * dv
-    p, q = texture[i], texture[i + 1]
     return (
-        p[left, 0] * a + p[right, 0] * b + q[left, 0] * c + q[right, 0] * d,
-        p[left, 1] * a + p[right, 1] * b + q[left, 1] * c + q[right, 1] * d,
-        p[left, 2] * a + p[right, 2] * b + q[left, 2] * c + q[right, 2] * d,
+        texture[i, left, 0] * a
+        + texture[i, right, 0] * b
+        + texture[i + 1, left, 0] * c
+        + texture[i + 1, right, 0] * d,
+        texture[i, left, 1] * a
+        + texture[i, right, 1] * b
+        + texture[i + 1, left, 1] * c
+        + texture[i + 1, right, 1] * d,
+        texture[i, left, 2] * a
+        + texture[i, right, 2] * b
+        + texture[i + 1, left, 2] * c
+        + texture[i + 1, right, 2] * d,
     )
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def fade(a: Triple, b: Triple, t: float) -> Triple:
     """Colour between a (t = 0) and b (t = 1)."""
     s = 1 - t
     return (a[0] * s + b[0] * t, a[1] * s + b[1] * t, a[2] * s + b[2] * t)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def scale(a: Triple, k: float) -> Triple:
     """Colour times a factor."""
     return (a[0] * k, a[1] * k, a[2] * k)
@@ -154,7 +161,7 @@ def skin_surface(
     return Surface(colour[0], colour[1], colour[2], gloss, sharpness, wrap, occlusion, part)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def eye_direction(canon: Triple, look: Look) -> Triple:
     """Unit vector from the eyeball's centre to a canonical point."""
     centre = look.eye_left if canon[0] > 0 else look.eye_right
@@ -206,21 +213,21 @@ def hair_surface(s: float, length: float, occlusion: float, is_beard: bool, look
 @njit(**JIT)
 def pattern_cover(pattern: int, x: float, y: float) -> float:
     """How much of the second colour there is at a canonical point, edges softened."""
+    cover = 0.0
     if pattern == STRIPED:
-        return clamp01(0.5 + 4.0 * (np.sin(y * 17.0) - 0.1))
-    if pattern == PINSTRIPED:
-        return clamp01(0.5 + 4.0 * (np.sin(x * 20.0) - 0.6))
-    if pattern == CHECKED:
+        cover = clamp01(0.5 + 4.0 * (np.sin(y * 17.0) - 0.1))
+    elif pattern == PINSTRIPED:
+        cover = clamp01(0.5 + 4.0 * (np.sin(x * 20.0) - 0.6))
+    elif pattern == CHECKED:
         across = clamp01(0.5 + 4.0 * (np.sin(x * 12.0) - 0.3))
-        down = clamp01(0.5 + 4.0 * (np.sin(y * 12.0) - 0.3))
-        return 0.55 * across + 0.45 * down
-    if pattern == DOTTED:
+        cover = 0.55 * across + 0.45 * clamp01(0.5 + 4.0 * (np.sin(y * 12.0) - 0.3))
+    elif pattern == DOTTED:
         row = np.floor(y * 2.6)
         u = x * 2.6 + 0.5 * (row % 2)
         u -= np.floor(u) + 0.5
         v = y * 2.6 - row - 0.5
-        return clamp01(0.5 + 9.0 * (0.27 - np.sqrt(u * u + v * v)))
-    return 0.0
+        cover = clamp01(0.5 + 9.0 * (0.27 - np.sqrt(u * u + v * v)))
+    return cover
 
 
 @njit(**JIT)
@@ -255,22 +262,24 @@ def rigid_surface(material: int, canon: Triple, look: Look) -> Surface:
     return Surface(c[0], c[1], c[2], 2.2, 70.0, none, 1.0, FRAME_PART)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def surface_at(
     mesh: Mesh, point: tuple, material: int, gaze: NDArray, texture: NDArray, look: Look
 ) -> Surface:
     """The surface at a point (corners, weights, canonical position) of a mesh."""
     corners, weights, canon = point
-    if material in (TEETH, TONGUE, LASH, FRAME):
-        return rigid_surface(material, canon, look)
-    if material == EYE:
-        return eye_surface(eye_direction(canon, look), gaze, look)
     occlusion = mix(mesh, corners, weights, OCCLUSION)
     if material == SKIN:
         lips, mouth = mix(mesh, corners, weights, LIPS), mix(mesh, corners, weights, MOUTH)
         face = mix(mesh, corners, weights, EDGE)
-        return skin_surface(canon, (occlusion, lips, mouth), face, texture, look)
-    if material == CLOTH:
-        return cloth_surface(canon, occlusion, look)
-    s, length = mix(mesh, corners, weights, STRAND_S), mix(mesh, corners, weights, STRAND_L)
-    return hair_surface(s, length, occlusion, material != HAIR, look)
+        surface = skin_surface(canon, (occlusion, lips, mouth), face, texture, look)
+    elif material == CLOTH:
+        surface = cloth_surface(canon, occlusion, look)
+    elif material <= BEARD:
+        s, length = mix(mesh, corners, weights, STRAND_S), mix(mesh, corners, weights, STRAND_L)
+        surface = hair_surface(s, length, occlusion, material == BEARD, look)
+    elif material == EYE:
+        surface = eye_surface(eye_direction(canon, look), gaze, look)
+    else:
+        surface = rigid_surface(material, canon, look)
+    return surface
