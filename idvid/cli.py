@@ -112,9 +112,10 @@ def _add_people(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
+    from idvid.training.command import add_arguments  # imports no torch
+
     parser.set_defaults(command=_train)
-    parser.add_argument("--preset", choices=("cpu", "h200"), default="cpu")
-    _add_out(parser)
+    add_arguments(parser)
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
