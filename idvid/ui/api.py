@@ -3,19 +3,22 @@
 Annotations are read by Gradio when the page is built, so they must not become strings here.
 """
 
+import json
 import tempfile
 from functools import singledispatch
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import gradio as gr
 from gradio import FileData
+from gradio.events import api as api_endpoint
 
-from idvid.metrics.report import report_dict
 from idvid.ui import intake, text
 from idvid.ui.engine import Engine
 from idvid.ui.handlers import polite
 from idvid.ui.runs import Checked, Chunk, Ended, Event, Finished, Measured, Progress, Waiting, run
+
+if TYPE_CHECKING:
+    from idvid.faces.quality import Finding
 
 
 class Character(TypedDict, total=False):
@@ -48,10 +51,20 @@ class GenerationEvent(TypedDict):
     report: dict | None
 
 
+class PublicFinding(TypedDict):
+    """One thing to know about somebody's photos."""
+
+    character: str
+    photo: int | None
+    code: str
+    severity: str
+    message: str
+
+
 class ReferenceFindings(TypedDict):
     """What the face check says."""
 
-    findings: list[dict]
+    findings: list[PublicFinding]
 
 
 class Api:
@@ -68,12 +81,12 @@ class Api:
         seed: int = 0,
         methods: list[str] = ["locks"],  # noqa: B006 - shown as the default in the API page, never changed
         settings: Settings = {},  # noqa: B006
-    ) -> GenerationEvent:
+    ) -> GenerationEvent:  # pyright: ignore[reportInvalidTypeForm] - the type of one event: Gradio reads it as the schema
         """Generate a video of up to eight named people who keep the identity of their photos.
 
         Streams one event after another. `stage` is "wait", "references", "step", "chunk"
         (`chunk`: MPEG-TS, playable one after the other), "similarity" (new points per person as
-        [seconds, similarity or null]), "done" (`video`: mp4, `report`; one per method), "end".
+        [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`; one per method), "end".
 
         Args:
             prompt: What happens, mentioning each person as @name.
@@ -95,17 +108,21 @@ class Api:
         with polite(), tempfile.TemporaryDirectory(prefix="idvid-") as folder:
             request = intake.run_request(raw)
             for event in run(request, self.engine, Path(folder), lambda: False):
-                yield public_event(event)
+                yield public_event(event)  # pyright: ignore[reportReturnType]
 
     def check_references(self, characters: list[Character]) -> ReferenceFindings:
         """Check whether the photos of each person can be used, and say what to do if not.
+
+        Each finding has the person's name (`character`), the number of the `photo` from 1 (null
+        if it is about the person), a `code`, a `severity` (note, warning, or refused: not used)
+        and a `message`. No finding means that all photos are fit to use.
 
         Args:
             characters: 1 to 8 people, each with a name and 1 to 8 uploaded photos.
         """
         with polite():
             findings = self.engine.check(intake.cast(characters)).findings
-            return {"findings": [{"name": name, "message": said} for name, said in findings]}
+            return {"findings": [public_finding(finding) for finding in findings]}
 
 
 @singledispatch
@@ -121,7 +138,7 @@ def _(event: Waiting) -> GenerationEvent:
 
 @public_event.register(Checked)
 def _(event: Checked) -> GenerationEvent:
-    said = [f"{name}: {sentence}" for name, sentence in event.findings]
+    said = [finding.message for finding in event.findings]
     words = text.unknown_words(event.unknown_words)
     return fields("references", message=" ".join([*said, words]).strip())
 
@@ -147,8 +164,20 @@ def _(event: Finished) -> GenerationEvent:
         "done",
         method=event.method,
         video=file_data(event.video),
-        report=report_dict(event.report),
+        report=json.loads(event.files[0].read_text()),
     )
+
+
+def public_finding(finding: "Finding") -> PublicFinding:
+    """A finding as the API sends it."""
+    index = finding.photo_index
+    return {
+        "character": finding.character,
+        "photo": None if index is None else index + 1,
+        "code": finding.code,
+        "severity": finding.severity,
+        "message": finding.message,
+    }
 
 
 def fields(stage: str, **given: Any) -> GenerationEvent:  # noqa: ANN401
@@ -175,5 +204,5 @@ def file_data(path: Path) -> dict[str, Any]:
 def add_api(engine: Engine) -> None:
     """Register the public endpoints inside the current `gr.Blocks`."""
     api = Api(engine)
-    gr.api(api.generate, api_name="generate", concurrency_id="gpu", concurrency_limit=1)
-    gr.api(api.check_references, api_name="check_references")
+    api_endpoint(api.generate, api_name="generate", concurrency_id="gpu", concurrency_limit=1)
+    api_endpoint(api.check_references, api_name="check_references")

@@ -12,6 +12,7 @@ import gradio as gr
 
 from idvid.config import MAX_CHARACTERS, MAX_NAME_LENGTH, MAX_PHOTOS
 from idvid.errors import InputError
+from idvid.scene_file import MAX_DESCRIPTION_LENGTH
 from idvid.ui import text
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def build_slot(number: int) -> Slot:
         description = gr.Textbox(
             label=description_label,
             placeholder="short dark hair, green coat",
-            max_length=500,
+            max_length=MAX_DESCRIPTION_LENGTH,
             elem_id=f"description{number}",
         )
     return Slot(tab=tab, name=name, photos=photos, description=description)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from idvid.errors import IdvidError, ModelError
 from idvid.ui import text
@@ -16,10 +15,12 @@ from idvid.ui import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
+    from pathlib import Path
 
     from idvid.config import GenerationSettings
+    from idvid.faces.quality import ReferenceCheck, ReferenceFace
     from idvid.metrics.report import DriftMeter
-    from idvid.types import Character, Scene, StepDone, WindowDone
+    from idvid.types import Character, DriftReport, Scene, StepDone, WindowDone
 
 
 class Pipeline(Protocol):
@@ -28,11 +29,15 @@ class Pipeline(Protocol):
     def stream(
         self,
         scene: Scene,
-        references: Any,  # noqa: ANN401 - passed from the face check to the pipeline, opaque here
+        references: tuple[tuple[ReferenceFace, ...], ...],
         settings: GenerationSettings,
         cancelled: Callable[[], bool],
     ) -> Iterator[StepDone | WindowDone]:
         """Yield an event for every denoising step and every finished window."""
+        ...
+
+    def unknown_words(self, scene: Scene) -> tuple[str, ...]:
+        """The words of prompt and descriptions that the model was never taught."""
         ...
 
 
@@ -41,14 +46,6 @@ def load_bundled() -> Pipeline:
     from idvid.pipeline.generate import load_pipeline
 
     return load_pipeline()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedReferences:
-    """What the face check says, and what the models may use of it."""
-
-    findings: tuple[tuple[str, str], ...]  # (character's name, sentence), empty if all is well
-    usable: Any  # opaque: from `check_references` to the pipeline and to the drift meter
 
 
 class Engine:
@@ -82,12 +79,8 @@ class Engine:
             return text.READY
         return str(error) if isinstance(error, IdvidError) else text.MODEL_FAILED
 
-    def check(self, characters: tuple[Character, ...]) -> CheckedReferences:
-        """Look for a usable face on every photo.
-
-        Raises:
-            ReferencePhotoError: a character has no usable photo.
-        """
+    def check(self, characters: tuple[Character, ...]) -> ReferenceCheck:
+        """Look for a usable face on every photo; never raises for a bad photo."""
         from idvid.faces.quality import check_references
 
         return check_references(characters)
@@ -95,7 +88,7 @@ class Engine:
     def stream(
         self,
         scene: Scene,
-        references: CheckedReferences,
+        checked: ReferenceCheck,
         settings: GenerationSettings,
         cancelled: Callable[[], bool],
     ) -> Iterator[StepDone | WindowDone]:
@@ -104,19 +97,36 @@ class Engine:
         Raises:
             ModelError: the models could not be loaded.
         """
-        return self._pipeline().stream(scene, references.usable, settings, cancelled)
+        return self._pipeline().stream(scene, checked.references, settings, cancelled)
 
-    def meter(self, references: CheckedReferences, fps: float) -> DriftMeter:
-        """Open a drift meter for one clip."""
+    def meter(self, scene: Scene, checked: ReferenceCheck, fps: float) -> DriftMeter:
+        """Open a drift meter for one clip of a scene."""
         from idvid.metrics.report import DriftMeter
 
-        return DriftMeter(references.usable, fps)
+        names = [character.name for character in scene.characters]
+        return DriftMeter(dict(zip(names, checked.references, strict=True)), fps)
 
-    def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """The words of the prompt that the model was never taught."""
-        from idvid.pipeline.prompt import unknown_words
+    def write_report(self, report: DriftReport, folder: Path) -> tuple[Path, Path, Path]:
+        """Write report.json, drift.csv and drift.png."""
+        from idvid.metrics.plots import write_figure
+        from idvid.metrics.report import write_csv, write_json
 
-        return tuple(unknown_words(prompt))
+        files = (folder / "report.json", folder / "drift.csv", folder / "drift.png")
+        write_json(report, files[0])
+        write_csv(report, files[1])
+        write_figure(report, files[2])
+        return files
+
+    def write_comparison(self, reports: dict[str, DriftReport], folder: Path) -> Path:
+        """Write one figure of several methods' curves, by method."""
+        from idvid.metrics.plots import write_comparison
+
+        write_comparison(reports, folder / "comparison.png")
+        return folder / "comparison.png"
+
+    def unknown_words(self, scene: Scene) -> tuple[str, ...]:
+        """The words of prompt and descriptions that the model was never taught."""
+        return tuple(self._pipeline().unknown_words(scene))
 
     def _pipeline(self) -> Pipeline:
         self.start()

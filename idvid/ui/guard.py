@@ -18,7 +18,7 @@ from idvid.ui.intake import stored_upload
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gradio.blocks import BlockFunction
+    from gradio.block_function import BlockFunction
     from gradio.state_holder import SessionState
 
 MAX_DEPTH = 12

@@ -198,7 +198,7 @@ def readable(path: str) -> NDArray[np.uint8] | None:
 def wire(handlers: Handlers) -> None:
     """Connect the components' events; none of them is part of the API."""
     page, form = handlers.page, handlers.page.form
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     tabs = [form.shown, *(slot.tab for slot in form.slots)]
     form.add.click(handlers.add_character, form.shown, tabs, **quiet)
     form.remove.click(handlers.remove_character, form.shown, tabs, **quiet)

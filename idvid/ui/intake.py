@@ -25,7 +25,7 @@ from idvid.config import (
 )
 from idvid.errors import InputError
 from idvid.media.image import read_image
-from idvid.scene_file import validate_scene
+from idvid.scene_file import MAX_DESCRIPTION_LENGTH, validate_characters, validate_scene
 from idvid.types import Character, Scene
 from idvid.ui import text
 from idvid.ui.runs import RunRequest
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic_core import ErrorDetails
 
-MAX_DESCRIPTION_LENGTH = 500
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
@@ -148,11 +147,13 @@ def cast(raw: object) -> tuple[Character, ...]:
     """Read characters only.
 
     Raises:
-        InputError: a photo cannot be read.
+        InputError: a name breaks a rule or a photo cannot be read.
         ValidationError: the form is wrong; `sentence` tells how.
     """
     form = CastRequest.model_validate({"characters": raw})
-    return tuple(character(each) for each in form.characters)
+    characters = tuple(character(each) for each in form.characters)
+    validate_characters(characters)
+    return characters
 
 
 def character(form: CharacterRequest) -> Character:

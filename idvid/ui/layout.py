@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -24,7 +24,10 @@ from idvid.ui.streaming import StreamingVideo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradio.blocks import BlockContext
     from gradio.components import Component
+
+    from idvid.faces.quality import Finding
 
 DEFAULTS = GenerationSettings()
 
@@ -50,10 +53,18 @@ class Form:
     stop: gr.Button
     examples: tuple[gr.Button, ...]
 
-    def inputs(self) -> set[Component]:
-        """Everything that a run reads."""
-        of_slots = {part for s in self.slots for part in (s.name, s.photos, s.description)}
-        settings = {self.strength, self.seed, self.new_seed, self.steps, self.guidance}
+    def inputs(self) -> set[Any]:
+        """Every component that a run reads."""
+        of_slots: set[Component] = {
+            part for s in self.slots for part in (s.name, s.photos, s.description)
+        }
+        settings: set[Component] = {
+            self.strength,
+            self.seed,
+            self.new_seed,
+            self.steps,
+            self.guidance,
+        }
         return {self.shown, self.prompt, self.seconds, self.methods} | settings | of_slots
 
 
@@ -69,7 +80,7 @@ class Screen:
     file_row: gr.Row
     files: tuple[gr.DownloadButton, ...]  # report, curves, figure
 
-    def parts(self) -> list[Component | gr.Column | gr.Row]:
+    def parts(self) -> list[Component | BlockContext]:
         """Everything that a run may change."""
         video = [self.live, self.video, self.panel]
         return [self.box, self.heading, *video, self.file_row, *self.files]
@@ -268,8 +279,10 @@ def status_html(message: str, share: float | None = None) -> str:
     return f"<div role='status' aria-live='polite'>{escape(message)}</div>{bar}"
 
 
-def notes_html(findings: Sequence[tuple[str, str]], words: str) -> str:
-    """The face check's sentences and the unknown words as a list."""
-    lines = [f"{name}: {sentence}" for name, sentence in findings] or [text.ALL_PHOTOS_FIT]
-    items = "".join(f"<li>{escape(line)}</li>" for line in [*lines, *([words] if words else [])])
-    return f"<ul>{items}</ul>"
+def notes_html(findings: Sequence[Finding], words: str) -> str:
+    """The face check's sentences, the gravest first, and the unknown words, as a list."""
+    graveness = ("refused", "warning", "note")
+    ordered = sorted(findings, key=lambda finding: graveness.index(finding.severity))
+    items = [f"<li class='{each.severity}'>{escape(each.message)}</li>" for each in ordered]
+    items = items or [f"<li>{text.ALL_PHOTOS_FIT}</li>"]
+    return f"<ul>{''.join(items)}{f'<li>{escape(words)}</li>' if words else ''}</ul>"

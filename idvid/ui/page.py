@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
+from gradio.themes import Default
 
 from idvid.scene_file import read_scene
 from idvid.ui import text
@@ -15,6 +15,8 @@ from idvid.ui.handlers import Handlers, wire
 from idvid.ui.layout import build_page
 
 if TYPE_CHECKING:
+    import gradio as gr
+
     from idvid.ui.engine import Engine
 
 HERE = Path(__file__).parent
@@ -35,16 +37,16 @@ def build(engine: Engine, examples: Path | None = None) -> gr.Blocks:
     with GuardedBlocks(
         title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(HOUR_S, DAY_S)
     ) as blocks:
+        add_api(engine)  # first, for the names: the handlers below have some in common
         handlers = Handlers(build_page(titles), engine, scenes)
         wire(handlers)
         blocks.unload(handlers.leave)
-        add_api(engine)
     return blocks.queue(max_size=16, default_concurrency_limit=4)
 
 
 def launch_options() -> dict[str, Any]:
     """How the page is served: limits on uploads, nothing recorded, stock theme and a little CSS."""
-    theme = gr.themes.Default(primary_hue="indigo").set(**CONTRAST)
+    theme = Default(primary_hue="indigo").set(**CONTRAST)
     return {
         "theme": theme,
         "css_paths": HERE / "page.css",

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from idvid.media.video import SegmentWriter, concat
-from idvid.metrics.plots import write_comparison, write_figure
-from idvid.metrics.report import write_csv, write_json
 from idvid.types import StepDone, WindowDone
 from idvid.ui import text
 
@@ -22,9 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from idvid.config import GenerationSettings
+    from idvid.faces.quality import Finding, ReferenceCheck
     from idvid.metrics.report import DriftMeter
     from idvid.types import DriftReport, Scene
-    from idvid.ui.engine import CheckedReferences, Engine
+    from idvid.ui.engine import Engine
 
 LOADING_POLL_S = 0.25
 
@@ -52,7 +51,7 @@ class Waiting:
 class Checked:
     """The photos and the words have been looked at."""
 
-    findings: tuple[tuple[str, str], ...]  # (character's name, sentence)
+    findings: tuple[Finding, ...]
     unknown_words: tuple[str, ...]
 
 
@@ -123,18 +122,16 @@ def run(
     """
     yield from until_loaded(engine, stopped)
     yield Waiting(message=text.CHECKING)
-    references = engine.check(request.scene.characters)
-    yield Checked(
-        findings=references.findings, unknown_words=engine.unknown_words(request.scene.prompt)
-    )
+    checked = engine.check(request.scene.characters)
+    checked.raise_if_refused()
+    yield Checked(findings=checked.findings, unknown_words=engine.unknown_words(request.scene))
     with ExitStack() as stack:
-        lanes = [
-            Lane(request.scene, each, engine, references, stopped) for each in request.settings
-        ]
+        lanes = [Lane(request.scene, each, engine, checked, stopped) for each in request.settings]
         for lane in lanes:
             stack.callback(lane.close)
         yield from alternate(lanes, folder, stopped)
-        yield from finish([lane for lane in lanes if lane.segments], folder, stopped())
+        yield from finish([lane for lane in lanes if lane.segments], engine, folder)
+        yield Ended(message=last_words(lanes, is_stopped=stopped()))
 
 
 def until_loaded(engine: Engine, stopped: Callable[[], bool]) -> Iterator[Event]:
@@ -153,14 +150,14 @@ class Lane:
         scene: Scene,
         settings: GenerationSettings,
         engine: Engine,
-        references: CheckedReferences,
+        checked: ReferenceCheck,
         stopped: Callable[[], bool],
     ) -> None:
         self.method = settings.method
         self.segments: list[bytes] = []
         self.steps_done, self.steps_total = 0, 0
-        self._events = engine.stream(scene, references, settings, stopped)
-        self._engine, self._references = engine, references
+        self._events = engine.stream(scene, checked, settings, stopped)
+        self._engine, self._scene, self._checked = engine, scene, checked
         self._writer: SegmentWriter | None = None
         self._meter: DriftMeter | None = None
 
@@ -183,19 +180,16 @@ class Lane:
 
     def measure(self, window: WindowDone) -> Measured:
         """Let the judge look at a window's frames."""
-        if self._meter is None:
-            self._meter = self._engine.meter(self._references, window.fps)
-        new = self._meter.add(window.frames)
-        return Measured(method=self.method, new=new, report=self._meter.report())
+        meter = self._meter or self._engine.meter(self._scene, self._checked, window.fps)
+        self._meter = meter
+        return Measured(method=self.method, new=meter.add(window.frames), report=meter.report())
 
     def finish(self, folder: Path) -> Finished:
         """Write the seekable video and the report files."""
         assert self._meter is not None
         folder.mkdir()
         report = self._meter.report()
-        files = (folder / "report.json", folder / "drift.csv", folder / "drift.png")
-        for path, write in zip(files, (write_json, write_csv, write_figure), strict=True):
-            write(report, path)
+        files = self._engine.write_report(report, folder)
         video = folder / f"idvid-{self.method}.mp4"
         concat(self.segments, video)
         return Finished(method=self.method, video=video, report=report, files=files)
@@ -231,17 +225,19 @@ def progress(lanes: list[Lane], method: str, elapsed_s: float) -> Progress:
     return Progress(method=method, done=done, total=total, seconds_left=left)
 
 
-def finish(lanes: list[Lane], folder: Path, is_stopped: bool) -> Iterator[Event]:
-    """Files of every lane that has pictures, the comparison of two, and a last sentence."""
+def finish(lanes: list[Lane], engine: Engine, folder: Path) -> Iterator[Event]:
+    """Files of every lane that has pictures, and the comparison of two."""
     reports = {}
     for lane in lanes:
         finished = lane.finish(folder / lane.method)
         reports[lane.method] = finished.report
         yield finished
     if len(reports) > 1:
-        write_comparison(reports, folder / "comparison.png")
-        yield Compared(figure=folder / "comparison.png")
-    if is_stopped:
-        yield Ended(message=text.STOPPED if lanes else text.STOPPED_EMPTY)
-    else:
-        yield Ended(message=text.DONE)
+        yield Compared(figure=engine.write_comparison(reports, folder))
+
+
+def last_words(lanes: list[Lane], *, is_stopped: bool) -> str:
+    """How the run ended, in a sentence."""
+    if not is_stopped:
+        return text.DONE
+    return text.STOPPED if any(lane.segments for lane in lanes) else text.STOPPED_EMPTY

@@ -1,0 +1,142 @@
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rendered_people import RenderedPeopleEngine
+
+from idvid.media.image import write_png
+from idvid.people import build_person, render_portrait, sample_person
+from idvid.types import Character, Scene
+from idvid.ui.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S = 60
+TEST_PEOPLE = {"ana": 960_010, "ben": 960_023}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A page in a process of its own."""
+
+    url: str
+    log: Path
+    seconds_to_answer: float
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def serving(script: Path, folder: Path, *arguments: str) -> Iterator[Server]:
+    """Run a page's script in its own process until the block ends; its output goes to a file."""
+    port, log = free_port(), folder / "server.log"
+    environment = {
+        **os.environ,
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "GRADIO_SERVER_PORT": str(port),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, str(script), *(arguments or (str(port),))]
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=ROOT)
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            while not answers(url):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() - began < START_LIMIT_S, log.read_text()
+                time.sleep(0.1)
+            yield Server(url=url, log=log, seconds_to_answer=time.monotonic() - began)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def rendered_server(tmp_path_factory) -> Iterator[Server]:
+    """The real page and API; only the pictures come from photos instead of the model."""
+    script = Path(__file__).parent / "rendered_people.py"
+    with serving(script, tmp_path_factory.mktemp("rendered")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> dict[str, list[Path]]:
+    """Files with three photos of each of two people, by name."""
+    folder = tmp_path_factory.mktemp("photos")
+    return {name: render_photos(folder, name, seed) for name, seed in TEST_PEOPLE.items()}
+
+
+def render_photos(folder: Path, name: str, seed: int) -> list[Path]:
+    person = build_person(sample_person(seed))
+    files = [folder / f"{name}{number}.png" for number in range(3)]
+    for number, file in enumerate(files):
+        write_png(render_portrait(person, seed + number, neutral=number == 0).image, file)
+    return files
+
+
+@pytest.fixture(scope="session")
+def scene(photos) -> Scene:
+    """Two people for a second, which is two windows of `RenderedPeopleEngine`."""
+    cast = tuple(
+        Character(
+            name=name.capitalize(),
+            photos=tuple(np.asarray(Image.open(file).convert("RGB")) for file in files),
+        )
+        for name, files in photos.items()
+    )
+    first, second = (character.name for character in cast)
+    return Scene(prompt=f"@{first} talks to @{second}", characters=cast, seconds=1.0, seed=3)
+
+
+@pytest.fixture
+def pipeline() -> RenderedPeopleEngine:
+    return RenderedPeopleEngine()
+
+
+@pytest.fixture
+def engine(pipeline) -> Engine:
+    """The real face check and drift meter on pictures made of photos."""
+    engine = Engine(load=lambda: pipeline)
+    engine.start()
+    return engine
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, headless; without one the test is skipped unless IDVID_REQUIRE_BROWSER=1."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not found:
+        reason = "no chromium: apt-get install --no-install-recommends chromium"
+        (pytest.fail if os.environ.get("IDVID_REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
+    sync_api = pytest.importorskip("playwright.sync_api")
+    flags = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found,
+            args=[f"--{flag}" for flag in [*flags.split(), "disable-component-update"]],
+        )
+        yield browser
+        browser.close()

@@ -1,0 +1,222 @@
+"""The page in Chromium, as a newcomer uses it. Screenshots stay in artefacts/ui."""
+
+import re
+from pathlib import Path
+
+import av
+import pytest
+from conftest import ROOT
+
+SHOTS = ROOT / "artefacts" / "ui"
+PLAYING = (
+    "(id) => { const v = document.querySelector(`#${id} video`);"
+    " return v && v.readyState >= 2 && v.currentTime > 0.2 && v.videoWidth > 0 }"
+)
+SECOND_MS = 1000
+
+
+class Visit:
+    """A page in the browser, with what it complained about."""
+
+    def __init__(self, page, url: str) -> None:
+        self.page, self.errors, self.foreign = page, [], []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._on_console)
+        page.on("request", self._on_request)
+        self.host = re.match(r"https?://[^/]+", url)[0]
+        page.goto(url)
+        page.get_by_role("button", name="Generate").wait_for()
+
+    def _on_console(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def _on_request(self, request) -> None:
+        if not request.url.startswith((self.host, "data:", "blob:")):
+            self.foreign.append(request.url)
+
+    def fill(self, photos: dict[str, list[Path]], seconds: int, steps: int) -> None:
+        """Two people, a prompt, a length and the number of steps."""
+        first, second = (name.capitalize() for name in photos)
+        for number, (name, files) in enumerate(photos.items(), start=1):
+            self.page.get_by_role("tab", name=f"Character {number}").click()
+            name_box = self.page.locator(f"#name{number}").get_by_role("textbox")
+            name_box.fill(name.capitalize())
+            self.upload(number, files)
+            self.wait_for_photos(number, len(files))
+        self.page.locator("#prompt textarea").fill(f"@{first} talks to @{second} in a garden")
+        self.set_number("#seconds", seconds)
+        self.page.get_by_role("button", name="Advanced").click()
+        self.set_number("#steps", steps)
+
+    def upload(self, number: int, files: list[Path]) -> None:
+        self.page.locator(f"#photos{number} input[type=file]").set_input_files(files)
+
+    def wait_for_photos(self, number: int, count: int) -> None:
+        loaded = (
+            f"[...document.querySelectorAll('#photos{number} img')].filter(i => i.naturalWidth)"
+        )
+        self.page.wait_for_function(f"{loaded}.length == {count}")
+
+    def set_number(self, where: str, value: int) -> None:
+        box = self.page.locator(f"{where} input[type=number]")
+        box.fill(str(value))
+        box.press("Tab")
+
+    def press(self, button: str) -> None:
+        self.page.get_by_role("button", name=button, exact=True).click()
+
+    def status(self) -> str:
+        return self.page.locator("#status [role=status]").inner_text()
+
+    def wait_for_status(self, words: str, timeout_s: float) -> None:
+        status = self.page.locator("#status [role=status]", has_text=words)
+        status.wait_for(timeout=timeout_s * SECOND_MS)
+
+    def shot(self, name: str) -> None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    def fits(self) -> bool:
+        """Nothing sticks out to the right."""
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+
+
+@pytest.fixture
+def visit(browser, rendered_server):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    yield Visit(page, rendered_server.url)
+    page.close()
+
+
+def test_two_people_two_methods_from_upload_to_download(visit, photos, tmp_path):
+    page = visit.page
+    visit.shot("empty-light")
+    visit.fill(photos, seconds=3, steps=12)
+    visit.press("Generate")
+
+    page.wait_for_function(PLAYING, arg="live1", timeout=60 * SECOND_MS)
+    assert visit.status().startswith("Step"), "the live video must play before the end"
+    page.wait_for_function(PLAYING, arg="live2", timeout=60 * SECOND_MS)
+    for number in (1, 2):
+        for name in photos:
+            label = re.compile(f"{name}: identity similarity over time, now", re.IGNORECASE)
+            page.locator(f"#drift{number}").get_by_role("img", name=label).wait_for()
+    visit.shot("running-light")
+
+    visit.wait_for_status("Done.", timeout_s=90)
+    for number in (1, 2):
+        page.wait_for_function(PLAYING, arg=f"video{number}", timeout=20 * SECOND_MS)
+        assert_seeks(page, f"video{number}")
+        assert_curves_are_full(page, number, seconds=3)
+    assert_video_downloads(page, tmp_path)
+    assert_report_downloads(page, tmp_path)
+    page.locator("#comparison img").wait_for()
+
+    visit.shot("done-light")
+    page.evaluate("document.body.classList.add('dark')")
+    visit.shot("done-dark")
+    assert not visit.errors
+    assert not visit.foreign
+
+
+def assert_seeks(page, element: str) -> None:
+    """The finished video can be played from its middle on."""
+    place = page.evaluate(
+        """(id) => new Promise((resolve) => {
+            const video = document.querySelector(`#${id} video`);
+            video.pause();
+            video.addEventListener('seeked', () => resolve(video.currentTime), { once: true });
+            video.currentTime = 1.5;
+        })""",
+        element,
+    )
+    assert place == pytest.approx(1.5, abs=0.1)
+
+
+def assert_curves_are_full(page, number: int, seconds: int) -> None:
+    """One drawn curve per person, and a table with a row per second."""
+    panel = page.locator(f"#drift{number}")
+    assert panel.locator("path.curve").count() == 2
+    panel.get_by_text("The numbers as a table").click()
+    per_second = panel.get_by_role("table", name="Mean similarity per second")
+    assert per_second.get_by_role("row").count() == seconds + 1
+    panel.get_by_text("The numbers as a table").click()
+
+
+def assert_video_downloads(page, folder: Path) -> None:
+    with page.expect_download() as download:
+        page.locator("#video2 [aria-label='Download'], #video2 a[download]").first.click()
+    download.value.save_as(folder / "video.mp4")
+    with av.open(folder / "video.mp4") as video:
+        assert video.streams.video[0].frames == 36
+
+
+def assert_report_downloads(page, folder: Path) -> None:
+    with page.expect_download() as download:
+        page.locator("#files2").get_by_role("button", name="Report (JSON)").click()
+    assert download.value.suggested_filename == "report.json"
+    download.value.save_as(folder / "report.json")
+    assert '"characters"' in (folder / "report.json").read_text()
+
+
+def test_stop_keeps_what_is_there_and_frees_the_page(visit, photos):
+    visit.fill(photos, seconds=30, steps=20)
+    visit.press("Generate")
+    visit.page.wait_for_function(PLAYING, arg="live1", timeout=60 * SECOND_MS)
+    visit.press("Stop")
+    visit.wait_for_status("Stopped. What was finished is kept.", timeout_s=10)
+    visit.page.wait_for_function(PLAYING, arg="video1", timeout=20 * SECOND_MS)
+    assert visit.page.locator("#go").is_enabled()
+    assert not visit.page.locator("#stop").is_enabled()
+    assert not visit.errors
+
+
+def test_closing_the_page_ends_its_run(browser, rendered_server, photos):
+    leaving = Visit(browser.new_page(), rendered_server.url)
+    leaving.fill(photos, seconds=30, steps=100)
+    leaving.press("Generate")
+    leaving.wait_for_status("Step", timeout_s=30)
+    leaving.page.close()
+    staying = Visit(browser.new_page(), rendered_server.url)
+    staying.fill(photos, seconds=1, steps=1)
+    staying.press("Generate")
+    staying.wait_for_status("Done.", timeout_s=30)
+    staying.page.close()
+
+
+def test_mistakes_are_answered_with_a_sentence(visit, photos, tmp_path):
+    toast = visit.page.get_by_test_id("toast-body")
+    visit.press("Generate")
+    toast.get_by_text("There is no character yet").wait_for()
+
+    text_file = tmp_path / "note.jpg"
+    text_file.write_text("no picture")
+    good = next(iter(photos.values()))[0]
+    visit.upload(1, [good, text_file])
+    toast.get_by_text("note.jpg is not a picture").wait_for()
+    visit.wait_for_photos(1, 1)
+    visit.press("Generate")
+    toast.get_by_text("Character 1 has photos but no name").wait_for()
+    assert not visit.errors
+
+
+def test_characters_can_be_added_and_removed(visit):
+    tabs = visit.page.get_by_role("tab", name=re.compile("Character"))
+    assert tabs.count() == 2
+    visit.press("Add a character")
+    visit.page.get_by_role("tab", name="Character 3").wait_for()
+    visit.press("Remove the last")
+    visit.page.get_by_role("tab", name="Character 3").wait_for(state="detached")
+    assert not visit.errors
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_fits_a_phone(theme, browser, rendered_server):
+    page = browser.new_page(viewport={"width": 400, "height": 850}, color_scheme=theme)
+    visit = Visit(page, rendered_server.url)
+    assert visit.fits()
+    visit.shot(f"phone-{theme}")
+    page.close()

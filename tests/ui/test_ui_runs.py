@@ -1,0 +1,159 @@
+import threading
+import time
+
+import av
+import pytest
+
+from idvid.config import GenerationSettings
+from idvid.errors import IdvidError, ModelError
+from idvid.ui import text
+from idvid.ui.engine import Engine
+from idvid.ui.runs import (
+    Checked,
+    Chunk,
+    Compared,
+    Ended,
+    Finished,
+    Measured,
+    Progress,
+    RunRequest,
+    Waiting,
+    run,
+)
+
+
+def never() -> bool:
+    return False
+
+
+def ask(scene, *methods) -> RunRequest:
+    settings = tuple(GenerationSettings(method=method, num_steps=3) for method in methods)
+    return RunRequest(scene=scene, settings=settings)
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def frame_count(path) -> int:
+    with av.open(path) as video:
+        return sum(1 for _ in video.decode(video=0))
+
+
+@pytest.fixture(scope="module")
+def two_methods(tmp_path_factory, scene):
+    """All events of one comparison; its files stay as long as the folder."""
+    from rendered_people import RenderedPeopleEngine
+
+    engine = Engine(load=RenderedPeopleEngine)
+    folder = tmp_path_factory.mktemp("run")
+    return list(run(ask(scene, "none", "locks"), engine, folder, never))
+
+
+def test_two_methods_take_turns_window_by_window(two_methods):
+    assert [chunk.method for chunk in of(Chunk, two_methods)] == ["none", "locks"] * 2
+
+
+def test_a_window_is_shown_before_it_is_measured(two_methods):
+    kinds = [(type(e), e.method) for e in two_methods if isinstance(e, (Chunk, Measured))]
+    assert kinds[0::2] == [(Chunk, method) for _, method in kinds[1::2]]
+
+
+def test_progress_counts_the_steps_of_all_methods(two_methods):
+    progress = of(Progress, two_methods)
+    assert [step.done for step in progress] == list(range(1, 13))
+    assert {step.total for step in progress} == {12}
+    assert progress[0].seconds_left is None
+    assert progress[-1].seconds_left == 0
+
+
+def test_the_video_has_every_frame_once(two_methods, scene):
+    for finished in of(Finished, two_methods):
+        assert frame_count(finished.video) == scene.seconds * 12
+        assert finished.report.frames == scene.seconds * 12
+
+
+def test_the_streamed_points_have_the_times_of_the_report(two_methods):
+    for finished in of(Finished, two_methods):
+        measured = [e for e in of(Measured, two_methods) if e.method == finished.method]
+        for character in finished.report.characters:
+            streamed = [time for event in measured for time, _ in event.new[character.name]]
+            assert streamed == [time for time, _ in character.series]
+
+
+def test_each_method_gets_its_files_and_both_one_figure(two_methods):
+    for finished in of(Finished, two_methods):
+        assert [path.name for path in finished.files] == ["report.json", "drift.csv", "drift.png"]
+        assert all(path.stat().st_size > 100 for path in finished.files)
+    (compared,) = of(Compared, two_methods)
+    assert compared.figure.read_bytes().startswith(b"\x89PNG")
+    assert two_methods[-1] == Ended(message=text.DONE)
+
+
+def test_one_method_has_no_comparison(engine, scene, tmp_path):
+    events = list(run(ask(scene, "locks"), engine, tmp_path, never))
+    assert not of(Compared, events)
+    assert len(of(Finished, events)) == 1
+
+
+def test_a_stop_takes_effect_within_one_step_and_keeps_what_is_there(
+    engine, pipeline, scene, tmp_path
+):
+    stop = threading.Event()
+    events = []
+    for event in run(ask(scene, "none", "locks"), engine, tmp_path, stop.is_set):
+        events.append(event)
+        if len(of(Progress, events)) == 7:  # both have one window, `none` is in its second
+            stop.set()
+    assert len(of(Progress, events)) == 7
+    assert {frame_count(finished.video) for finished in of(Finished, events)} == {6}
+    assert events[-1] == Ended(message=text.STOPPED)
+    assert pipeline.opened == pipeline.closed == 2
+
+
+def test_a_stop_before_the_first_picture_leaves_no_file(engine, scene, tmp_path):
+    stop = threading.Event()
+    events = []
+    for event in run(ask(scene, "none"), engine, tmp_path, stop.is_set):
+        events.append(event)
+        if isinstance(event, Checked):
+            stop.set()
+    assert events[-1] == Ended(message=text.STOPPED_EMPTY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_closing_a_run_closes_the_pipeline(engine, pipeline, scene, tmp_path):
+    events = run(ask(scene, "none", "locks"), engine, tmp_path, never)
+    next(event for event in events if isinstance(event, Chunk))
+    events.close()
+    assert pipeline.opened == pipeline.closed > 0
+
+
+def test_a_run_waits_for_the_models_and_says_so(pipeline, scene, tmp_path):
+    def load_slowly():
+        time.sleep(0.6)
+        return pipeline
+
+    engine = Engine(load=load_slowly)
+    assert engine.state == text.LOADING
+    events = list(run(ask(scene, "none"), engine, tmp_path, never))
+    assert events[0] == Waiting(message=text.LOADING)
+    assert engine.state == text.READY
+    assert of(Finished, events)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ModelError("The weights are cut off; reinstall idvid."), "cut off"),
+        (RuntimeError("boom in /secret/place"), text.MODEL_FAILED),
+    ],
+)
+def test_models_that_do_not_load_end_in_one_sentence(error, sentence, scene, tmp_path):
+    def fail():
+        raise error
+
+    engine = Engine(load=fail)
+    with pytest.raises(IdvidError, match=sentence) as caught:
+        list(run(ask(scene, "none"), engine, tmp_path, never))
+    assert "secret" not in str(caught.value) + engine.state
