@@ -163,7 +163,8 @@ def verification_auc(vectors: Tensor, people: Tensor) -> float:
         people: (N,) who each one is.
     """
     first, second = torch.triu_indices(len(vectors), len(vectors), offset=1)
-    similarity = (vectors @ vectors.T)[first, second].numpy()
+    # Sums of products, not a matrix product: mixed precision would round the cosines.
+    similarity = (vectors[first] * vectors[second]).sum(-1).numpy()
     same = (people[first] == people[second]).numpy()
     positives, negatives = same.sum(), (~same).sum()
     ranks = rankdata(similarity)[same].sum()
@@ -174,14 +175,13 @@ def _faces_of(record: Record, index: int, character: int, device: str) -> Tensor
     portraits = _row(record, "references", index, character)
     marks = _row(record, "reference_landmarks", index, character)
     seen = np.flatnonzero(_row(record, "visible", index, character))
-    total = record.shape("frames")[1]
     # Somebody who is never seen shows their portraits instead.
     times = seen[np.linspace(0, len(seen) - 1, FRAMES_PER_PERSON).astype(int)] if len(seen) else []
     pictures = [(portraits, marks)]
     if len(times):
         frames = np.stack([_row(record, "frames", index, int(t)) for t in times])
         points = _row(record, "landmarks", index, character)
-        pictures.append((frames, points[times % total]))
+        pictures.append((frames, points[times]))
     else:
         pictures.append((portraits[:FRAMES_PER_PERSON], marks[:FRAMES_PER_PERSON]))
     chips = [_chips(images, points, device) for images, points in pictures]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from idvid.conditioning.references import (
     ReferencePictures,
@@ -74,8 +75,12 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
     Raises:
         ModelError: one is missing; train it first.
     """
-    autoencoder, backbone = (load_part(name, models / name).to(device) for name in _FROZEN)
-    return FrozenModels(autoencoder=autoencoder, backbone=backbone)  # pyright: ignore[reportArgumentType]
+    autoencoder, backbone = (load_part(name, models / name) for name in _FROZEN)
+    target = torch.device(device)
+    return FrozenModels(
+        autoencoder=cast("FrameAutoencoder", nn.Module.to(autoencoder, target)),
+        backbone=cast("FaceBackbone", nn.Module.to(backbone, target)),
+    )
 
 
 def derivative_name(models: Path) -> str:
@@ -116,7 +121,7 @@ def _encode_clip(
     record: Record, index: int, frozen: FrozenModels, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     device = frozen.autoencoder.device
-    clip = {name: np.asarray(record.row(name, index)) for name in _CLIP_ARRAYS}
+    clip: dict[str, Any] = {name: record.row(name, index) for name in _CLIP_ARRAYS}
     frames = to_signed(torch.from_numpy(clip["frames"]).to(device))
     landmarks = torch.from_numpy(clip["landmarks"]).to(device)
     visible = torch.from_numpy(clip["visible"]).to(device)

@@ -10,19 +10,22 @@ import copy
 import json
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from idvid.training.pool import Draws
 from idvid.training.state import load_state, pack, save_state, unpack
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.utils.tensorboard import SummaryWriter
 
     from idvid.training.settings import OptimiserSettings
@@ -74,10 +77,9 @@ class Trainer:
         model = stage.model.to(run.device).train()
         self._average = copy.deepcopy(model).requires_grad_(False).eval()
         optimiser = torch.optim.AdamW(
-            model.parameters(),
+            _groups(model, self._settings.weight_decay),
             lr=self._settings.learning_rate,
             betas=self._settings.betas,
-            weight_decay=self._settings.weight_decay,
         )
         self._model, self._optimiser = self._accelerator.prepare(model, optimiser)
         self._step, self._elapsed_s = 0, 0.0
@@ -101,7 +103,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         draws = Draws.of_step(self._run.seed, self._step, self._run.device)
-        with self._accelerator.autocast():
+        with self._accelerator.autocast(), _attention(self._run.device):
             losses = stage.losses(self._model, draws, self.progress)
         self._accelerator.backward(losses["loss"])
         norm = self._accelerator.clip_grad_norm_(self._model.parameters(), settings.clip_norm)
@@ -111,7 +113,7 @@ class Trainer:
         self._average_weights()
         logs.gather(losses)
         if self._step % settings.log_every == 0:
-            logs.write(self._step, self._seconds(), lr=rate, norm=float(norm))
+            logs.write(self._step, self._seconds(), lr=rate, norm=float(torch.as_tensor(norm)))
         self._after(logs)
 
     def finish(self, logs: _Logs) -> dict[str, float]:
@@ -158,7 +160,7 @@ class Trainer:
     def _validate(self, logs: _Logs) -> dict[str, float]:
         sheet = self._run.folder / "sheets" / f"{self._step:07d}.png"
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        with torch.no_grad(), self._accelerator.autocast():
+        with torch.no_grad(), self._accelerator.autocast(), _attention(self._run.device):
             measured = self._stage.validate(self._average, sheet)
         logs.measured(self._step, self._seconds(), measured)
         return measured
@@ -219,6 +221,20 @@ class _Logs:
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, int(values["step"]))
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; norms, biases and gates do not."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _attention(device: str) -> AbstractContextManager[None]:
+    """On the CPU the plain kernel trains faster than the fused one, whose biased backward is slow."""
+    return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
 
 
 def _rounded(value: float) -> float | None:

@@ -31,8 +31,12 @@ class Stage(Protocol):
 
     name: str
     optimiser: OptimiserSettings
-    model: nn.Module  # everything that is trained
     pool: ShardPool
+
+    @property
+    def model(self) -> nn.Module:
+        """Everything that is trained."""
+        ...
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
         """Draw a batch and return the losses by name; "loss" is the one to minimise.
@@ -61,7 +65,7 @@ def start_part(
     Returns:
         the part, and whether it is fresh.
     """
-    fresh = PART_CLASSES[name].from_config(config)
+    fresh = PART_CLASSES[name].from_config(config)  # pyright: ignore[reportAttributeAccessIssue]
     for folder in folders:
         if not (folder / name / "config.json").exists():
             continue

@@ -42,12 +42,12 @@ class VideoBatch:
     anchors: Tensor  # (B, T, C + 1, h, w)
     time_s: Tensor  # (B, T) since the first frame
     ids: Tensor  # (B, L) caption, in which characters are called by their slots
-    landmarks: Tensor  # (B, 3, T, 5, 2) frame heights
-    is_visible: Tensor  # (B, 3, T)
-    slots: Tensor  # (B, 3)
-    vectors: Tensor  # (B, 3, R, E)
-    patches: Tensor  # (B, 3, R, P, F)
-    has_reference: Tensor  # (B, 3, R)
+    landmarks: Tensor  # (B, C, T, 5, 2) frame heights
+    is_visible: Tensor  # (B, C, T)
+    slots: Tensor  # (B, C)
+    vectors: Tensor  # (B, C, R, E)
+    patches: Tensor  # (B, C, R, P, F)
+    has_reference: Tensor  # (B, C, R)
     is_given: Tensor  # (B,) False: identity is dropped
 
 
@@ -84,8 +84,7 @@ def draw_batch(
         for shard, picked in pool.draw(draws.numpy, rows, lambda s: s["latents"].shape[1] >= frames)
     ]
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    joined["slot_ids"] = slot_ids.to(joined["ids"].device)
-    return joined
+    return _trimmed(joined) | {"slot_ids": slot_ids}
 
 
 def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws) -> VideoBatch:
@@ -95,15 +94,15 @@ def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws)
     ids = rename_slots(rows["ids"], slots, rows["slot_ids"])
     is_silent = draw_flags(count, settings.drop_text, noise)
     return VideoBatch(
-        latents=rows["latents"].float(),
-        anchors=rows["anchors"].float(),
+        latents=rows["latents"],
+        anchors=rows["anchors"],
         time_s=rows["time_s"],
         ids=ids.masked_fill(is_silent[:, None], PAD_ID),
         landmarks=rows["landmarks"],
         is_visible=rows["visible"],
         slots=slots,
-        vectors=rows["vectors"].float(),
-        patches=rows["patches"].float(),
+        vectors=rows["vectors"],
+        patches=rows["patches"],
         has_reference=rows["has_reference"],
         is_given=~draw_flags(count, settings.drop_identity, noise),
     )
@@ -124,17 +123,30 @@ def _gather(
     index = (picked[:, None, None], character, chosen.clamp(min=0))
     seconds = shard["time_s"][row, times]
     return {
-        "latents": shard["latents"][row, times],
-        "anchors": shard["anchors"][row, variant[:, None], times],
+        "latents": shard["latents"][row, times].float(),
+        "anchors": shard["anchors"][row, variant[:, None], times].float(),
         "time_s": seconds - seconds[:, :1],
         "ids": shard["ids"][picked, phrasing],
         "landmarks": _at_times(shard["landmarks"][picked], times),
         "visible": _at_times(shard["visible"][picked], times),
         "is_person": shard["is_person"][picked],
-        "vectors": shard["vectors"][index],
-        "patches": shard["patches"][index],
+        "vectors": shard["vectors"][index].float(),
+        "patches": shard["patches"][index].float(),
         "has_reference": chosen >= 0,
     }
+
+
+def _trimmed(rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the padding that no row of the batch needs: characters, references, words."""
+    characters = max(1, int(rows["is_person"].any(0).sum()))
+    references = max(1, int(rows["has_reference"].any(0).any(0).sum()))
+    words = max(1, int((rows["ids"] != PAD_ID).any(0).sum()))
+    trimmed = rows | {"ids": rows["ids"][:, :words], "is_person": rows["is_person"][:, :characters]}
+    for name in ("landmarks", "visible"):
+        trimmed[name] = rows[name][:, :characters]
+    for name in ("vectors", "patches", "has_reference"):
+        trimmed[name] = rows[name][:, :characters, :references]
+    return trimmed
 
 
 def _at_times(values: Tensor, times: Tensor) -> Tensor:
