@@ -88,19 +88,20 @@ def mix(mesh: Mesh, corners: tuple, weights: tuple, column: int) -> float:
     )
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def is_solid(mesh: Mesh, corners: tuple, weights: tuple, material: int, neckline: int) -> bool:
     """Whether the surface exists at this point: hair frays, cloth ends at its collar."""
+    edge = mix(mesh, corners, weights, EDGE)
+    solid = edge >= 0.16
     if material == CLOTH:
         x = mix(mesh, corners, weights, CANON_X)
         y = mix(mesh, corners, weights, CANON_Y)
-        return collar_gap(neckline, x, y, mix(mesh, corners, weights, CANON_Z)) > 0.0
-    edge = mix(mesh, corners, weights, EDGE)
-    if edge >= 0.16:
-        return True
-    s = mix(mesh, corners, weights, STRAND_S)
-    length = mix(mesh, corners, weights, STRAND_L)
-    return edge > 0.16 * value_noise(s * STRAND_FREQUENCY + 200, length * 3.0 + 200, 7)
+        solid = solid or collar_gap(neckline, x, y, mix(mesh, corners, weights, CANON_Z)) > 0.0
+    elif not solid and edge > 0:
+        s = mix(mesh, corners, weights, STRAND_S)
+        length = mix(mesh, corners, weights, STRAND_L)
+        solid = edge > 0.16 * value_noise(s * STRAND_FREQUENCY + 200, length * 3.0 + 200, 7)
+    return solid
 
 
 @njit(**JIT)

@@ -1,0 +1,209 @@
+"""Plain English for people and scenes, in several phrasings. Owns every word that can be said.
+
+Left and right are the picture's. Names appear as handles such as `@ana`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from idvid.errors import InputError
+from idvid.people import phrases as ph
+from idvid.people.clothes_shape import ROLL_NECK, V_NECK, WIDE_NECK
+from idvid.people.seeds import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.random import Generator
+
+    from idvid.people.motion import ActorSpec
+    from idvid.people.scene import SceneSpec
+    from idvid.people.spec import PersonSpec
+
+WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
+HANDLE = re.compile(r"@[\w-]+")
+MIDDLE_AGED, OLD = 0.42, 0.68
+SKIN_STEPS = (0.14, 0.32, 0.52, 0.76)  # melanin up to which the first, second... word fits
+
+
+def describe_person(spec: PersonSpec) -> str:
+    """Everything that can be said about a person, in one fixed phrasing."""
+    noun = ph.NOUNS[spec.is_man][0]
+    parts = [_hair(spec, None)]
+    if spec.beard != "none":
+        parts.append(ph.BEARDS[spec.beard][0])
+    if spec.glasses is not None:
+        parts.append(f"{ph.FRAMES[spec.glasses.frame][0]} glasses")
+    first = f"{_article(_age_words(spec) + noun)} with {_listed(parts)}"
+    return f"{first}, in {_clothes(spec, None)}"
+
+
+def caption(scene: SceneSpec, specs: Sequence[PersonSpec], names: Sequence[str], seed: int) -> str:
+    """One description of a clip; the seed chooses the phrasing and what is left out.
+
+    Args:
+        scene: the scene graph.
+        specs: the people from left to right, one per actor.
+        names: their names, with or without `@`.
+        seed: 0..999,999.
+
+    Raises:
+        InputError: not as many people or names as the scene has actors.
+        SeedError: a seed outside its range.
+    """
+    if not len(specs) == len(names) == len(scene.actors):
+        raise InputError(
+            f"The scene has {len(scene.actors)} people but {len(specs)} descriptions and "
+            f"{len(names)} names were given; give one of each per person."
+        )
+    rng = stream(seed, 300)
+    handles = ["@" + name.lstrip("@").lower().replace(" ", "_") for name in names]
+    sentences = [
+        _person_sentence(rng, actor, spec, handle, len(handles))
+        for actor, spec, handle in zip(scene.actors, specs, handles, strict=True)
+    ]
+    if len(handles) > 1 and rng.random() < 0.4:
+        sentences.insert(0, _together(rng, handles))
+    if rng.random() < 0.85:
+        sentences.append(_place_sentence(rng, scene))
+    return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in sentences)
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> frozenset[str]:
+    """Every word (lower case, hyphens kept) that captions and descriptions use."""
+    return frozenset(words_of(" ".join(_all_strings(vars(ph)))) | {"a", "an"})
+
+
+def words_of(text: str) -> set[str]:
+    """Words of a text, lower case, without handles."""
+    return set(WORD.findall(HANDLE.sub(" ", text.lower())))
+
+
+def _all_strings(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        yield re.sub(r"\{\w+\}", " ", value)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if not str(key).startswith("__"):
+                yield from _all_strings(inner)
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from _all_strings(inner)
+
+
+def _pick(rng: Generator | None, options: Sequence[str]) -> str:
+    """One of the options; the first without a generator."""
+    return options[0] if rng is None else options[int(rng.integers(len(options)))]
+
+
+def _article(noun: str) -> str:
+    return ("an " if noun[0] in "aeiou" else "a ") + noun
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _age_words(spec: PersonSpec) -> str:
+    if spec.age > OLD:
+        return ph.AGES["old"][0] + " "
+    return ph.AGES["middle"][0] + " " if spec.age > MIDDLE_AGED else ""
+
+
+def _noun(rng: Generator, spec: PersonSpec) -> str:
+    key = "old" if spec.age > OLD else "middle" if spec.age > MIDDLE_AGED else "young"
+    age = _pick(rng, ph.AGES[key]) + " " if rng.random() < 0.5 else ""
+    return _article(age + _pick(rng, ph.NOUNS[spec.is_man]))
+
+
+def _skin(rng: Generator, spec: PersonSpec) -> str:
+    step = sum(spec.skin.melanin > edge for edge in SKIN_STEPS)
+    return _pick(rng, ph.SKIN[step])
+
+
+def _hair(spec: PersonSpec, rng: Generator | None) -> str:
+    style = _pick(rng, ph.HAIR[spec.hair.style])
+    return style.format(colour=_pick(rng, ph.HAIR_COLOURS[spec.hair.colour]))
+
+
+def _clothes(spec: PersonSpec, rng: Generator | None) -> str:
+    clothes = spec.clothes
+    garment = _pick(rng, ph.GARMENTS[clothes.neckline in (V_NECK, WIDE_NECK)])
+    if clothes.neckline == ROLL_NECK:
+        garment = _pick(rng, ph.ROLL_NECKS)
+    elif clothes.neckline == V_NECK and (rng is None or rng.random() < 0.6):
+        garment = f"{ph.V_NECK} {garment}"
+    colour = clothes.colour
+    if clothes.pattern == "plain":
+        return _article(f"{colour} {garment}")
+    pattern = _pick(rng, ph.PATTERNS[clothes.pattern])
+    if rng is not None and rng.random() < 0.4:
+        colour = f"{clothes.colour} and {clothes.second_colour}"
+    return _article(f"{colour} {pattern} {garment}")
+
+
+def _looks(rng: Generator, spec: PersonSpec) -> str:
+    """Some of: who, hair, beard, glasses, skin, clothes."""
+    features = []
+    if rng.random() < 0.9:
+        features.append(_hair(spec, rng))
+    if spec.beard != "none" and rng.random() < 0.9:
+        features.append(_pick(rng, ph.BEARDS[spec.beard]))
+    if spec.glasses is not None and rng.random() < 0.9:
+        frame = _pick(rng, (*ph.FRAMES[spec.glasses.frame], spec.glasses.colour))
+        features.append(f"{frame} {_pick(rng, ph.GLASSES)}")
+    if rng.random() < 0.25 or not features:
+        features.append(_skin(rng, spec))
+    text = f"{_noun(rng, spec)} with {_listed(features)}"
+    if rng.random() < 0.75:
+        text += f" {_pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
+    return text
+
+
+def _person_sentence(
+    rng: Generator, actor: ActorSpec, spec: PersonSpec, handle: str, count: int
+) -> str:
+    doing = _doing(rng, actor)
+    place = _pick(rng, ph.PLACES[actor.place]) if count > 1 or rng.random() < 0.3 else ""
+    looks = _looks(rng, spec) if rng.random() < 0.8 else ""
+    kind = ("full" if place else "placeless") if looks else "short"
+    pattern = _pick(rng, ph.SENTENCES[kind])
+    text = pattern.format(name=handle, looks=looks, place=place, doing=doing)
+    return re.sub(r" +", " ", text).replace(" ,", ",").strip(" ,")
+
+
+def _doing(rng: Generator, actor: ActorSpec) -> str:
+    """Action and expression as one phrase of verbs."""
+    parts = []
+    if actor.action != "still" or rng.random() < 0.6:
+        parts.append(_pick(rng, ph.ACTIONS[actor.action]))
+    first, last = actor.expression_start, actor.expression_end
+    if actor.action != "laughing" and (rng.random() < 0.85 or not parts):
+        phrase = _pick(rng, ph.EXPRESSIONS[first])
+        if first != last and rng.random() < 0.8:
+            phrase += f" {_pick(rng, ph.THEN)} {_pick(rng, ph.EXPRESSIONS[last])}"
+        parts.append(phrase)
+    if len(parts) == 2 and rng.random() < 0.35:
+        parts.reverse()
+    return " and ".join(parts)
+
+
+def _together(rng: Generator, handles: Sequence[str]) -> str:
+    number = ph.NUMBERS[len(handles)]
+    return _pick(rng, ph.TOGETHER).format(names=_listed(handles), number=number)
+
+
+def _place_sentence(rng: Generator, scene: SceneSpec) -> str:
+    background = _pick(rng, ph.BACKGROUNDS[scene.background.kind])
+    background = background.format(colour=scene.background.colour)
+    light = _pick(rng, ph.LIGHTS[scene.light.kind]).format(side=scene.light.side)
+    both = rng.random()
+    if both < 0.2:
+        return _pick(rng, ph.ONLY_LIGHT).format(light=light)
+    if both < 0.4:
+        return _pick(rng, ph.ONLY_PLACE).format(background=background)
+    return _pick(rng, ph.PLACE_AND_LIGHT).format(background=background, light=light)
