@@ -131,13 +131,14 @@ def test_every_dependency_is_imported():
         "pillow": "PIL",
         "pillow-heif": "pillow_heif",
     }
+    use = r"^\s*(?:import|from) {name}\b|import_module\(\"{name}\"\)"
     behind_others = {"tensorboard"}  # torch.utils.tensorboard writes through it
     sources = "\n".join(p.read_text() for p in [*MODULES, ROOT / "app.py"])
     unused = [
         name
         for name in (line.partition("==")[0] for line in PROJECT["dependencies"])
         if name not in behind_others
-        and not re.search(rf"^\s*(import|from) {other_names.get(name, name)}\b", sources, re.M)
+        and not re.search(use.format(name=other_names.get(name, name)), sources, re.MULTILINE)
     ]
     assert unused == []
 
