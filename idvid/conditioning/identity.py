@@ -44,9 +44,7 @@ def identity_memory(
     has_patch = _has_patch(has_reference_BCR, patches.shape[1])
     has_patch = has_patch.repeat_interleave(per_reference, dim=-1)
     always = torch.ones_like(has_patch[..., :1])
-    readable = torch.cat(
-        [always.expand(-1, -1, tokens.shape[1]), has_patch, always], dim=-1
-    )
+    readable = torch.cat([always.expand(-1, -1, tokens.shape[1]), has_patch, always], dim=-1)
     return memory, owner.masked_fill(~rearrange(readable, "b c m -> b (c m)"), NO_OWNER)
 
 

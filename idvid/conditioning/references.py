@@ -83,9 +83,7 @@ def reference_features(
 def latent_patches(crops: Tensor, autoencoder: FrameAutoencoder) -> Tensor:
     """Head crops (R, 3, S, S) to patches of latents (R, P, F), P = (S / 16)^2."""
     latents = autoencoder.encode(crops)
-    return rearrange(
-        latents, "r c (h p) (w q) -> r (h w) (c p q)", p=LATENT_PATCH, q=LATENT_PATCH
-    )
+    return rearrange(latents, "r c (h p) (w q) -> r (h w) (c p q)", p=LATENT_PATCH, q=LATENT_PATCH)
 
 
 @torch.no_grad()

@@ -84,9 +84,7 @@ def encode_words(words: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> Te
     return torch.tensor([ids or [PAD_ID]], dtype=torch.long)
 
 
-def _introduce(
-    slot: int, characters: Sequence[Character], introduced: set[int]
-) -> list[str]:
+def _introduce(slot: int, characters: Sequence[Character], introduced: set[int]) -> list[str]:
     if slot in introduced:
         return [SLOT_TOKENS[slot]]
     introduced.add(slot)

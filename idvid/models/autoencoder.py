@@ -29,13 +29,17 @@ class ResidualBlock(nn.Module):
         self.norm = nn.GroupNorm(8, width)
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        _zero(self.second)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
         inner = self.first(functional.silu(self.norm(hidden)))
         return hidden + self.second(functional.silu(inner))
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _shrink(width_in: int, width_out: int) -> nn.Sequential:
@@ -86,9 +90,8 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
             nn.Conv2d(half, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        for last in (self.encoder[-1], self.decoder[-2]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        _zero(self.encoder[-1])
+        _zero(self.decoder[-2])
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 
@@ -124,6 +127,8 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
         scale = values[-channels:].clamp(min=1e-6).sqrt()
         # Square roots of the deviations keep strong components strong without letting them rule.
         scale = scale.sqrt()
+        assert self.linear_encode.bias is not None
+        assert self.linear_decode.bias is not None
         self.linear_encode.weight.copy_((basis / scale[:, None]).view(channels, 3, size, size))
         self.linear_encode.bias.copy_(-(basis @ mean) / scale)
         self.linear_decode.weight.copy_((basis * scale[:, None]).view(channels, 3, size, size))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -24,10 +23,12 @@ from idvid.models.prompt_encoder import PromptEncoder
 from idvid.models.video_transformer import VideoTransformer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from diffusers.models.modeling_utils import ModelMixin
 
 SHARD_SIZE = "9MB"
-PART_CLASSES: dict[str, type[ModelMixin]] = {
+PART_CLASSES: dict[str, Any] = {
     "autoencoder": FrameAutoencoder,
     "backbone": FaceBackbone,
     "identity_encoder": IdentityEncoder,
@@ -60,20 +61,20 @@ class BundledModel:
 
 def save_part(part: ModelMixin, folder: Path) -> None:
     """Write one part in half precision; the part itself keeps its precision."""
-    part_class = type(part)
+    part_class: Any = type(part)
     copy = part_class.from_config(part.config)
     copy.load_state_dict(part.state_dict())
     copy.half().save_pretrained(folder, max_shard_size=SHARD_SIZE)
 
 
-def load_part(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> ModelMixin:
+def load_part(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> Any:  # noqa: ANN401 - the class of the name
     """Read one part, ready for inference.
 
     Raises:
         ModelError: the folder is missing or its files do not fit the part.
     """
     try:
-        part = PART_CLASSES[name].from_pretrained(folder, torch_dtype=dtype, use_safetensors=True)
+        part = PART_CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         message = f"The model's part '{name}' is missing or damaged; download the model again."
         raise ModelError(message) from error

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,16 +31,3 @@ class Conditions:
     is_visible: Tensor  # (B, C, T) bool
     slots: Tensor  # (B, C) slot of each character, 0..max_characters - 1
     identity: Identity | None = None
-
-
-def move(bundle: Conditions, device: torch.device | str) -> Conditions:
-    """The same conditions with every tensor on `device`."""
-    identity = bundle.identity
-    moved = {f.name: getattr(bundle, f.name) for f in fields(bundle) if f.name != "identity"}
-    moved = {name: tensor.to(device) for name, tensor in moved.items()}
-    if identity is not None:
-        tensors = {f.name: getattr(identity, f.name) for f in fields(identity)}
-        identity = Identity(
-            **{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
-        )
-    return replace(bundle, **moved, identity=identity)

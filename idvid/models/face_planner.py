@@ -81,7 +81,7 @@ class FacePlanner(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.state_out.weight)
         nn.init.zeros_(self.state_out.bias)
 
-    def forward(  # noqa: PLR0913 - the bundle would have this one user
+    def forward(
         self,
         state: Tensor,
         noise_level: Tensor,

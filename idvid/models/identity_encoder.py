@@ -39,7 +39,7 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - diffusers reads these names
         self,
         face_vector: int = 512,
         patch_features: int = 48,
@@ -47,7 +47,7 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
         width: int = 256,
         num_tokens: int = 8,
         depth: int = 2,
-        pooling: Literal["none", "mean"] = "none",
+        pooling: Literal["none", "mean"] = "none",  # noqa: ARG002 - read from the config
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(face_vector, width)

@@ -61,8 +61,10 @@ class Attention(nn.Module):
 
     def keys_values(self, context_BMD: Tensor) -> tuple[Tensor, Tensor]:
         """Project a context (B, M, D) to keys and values (B, heads, M, HEAD_WIDTH)."""
-        both = rearrange(self.to_key_value(context_BMD), "b m (two h d) -> two b h m d", two=2, h=self.heads)
-        return self.key_norm(both[0]).to(both.dtype), both[1]
+        both = rearrange(
+            self.to_key_value(context_BMD), "b m (two h d) -> two b h m d", two=2, h=self.heads
+        )
+        return _normalised(both[0], self.key_norm), both[1]
 
     def attend(
         self,
@@ -73,7 +75,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Read keys and values from queries (B, N, D); `bias` broadcasts to (B, heads, N, M)."""
         query = rearrange(self.to_query(hidden_BND), "b n (h d) -> b h n d", h=self.heads)
-        query = self.query_norm(query).to(query.dtype)
+        query = _normalised(query, self.query_norm)
         key, value = keys_values
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
@@ -92,6 +94,12 @@ class Attention(nn.Module):
         """Self-attention, or cross-attention to a context (B, M, context_width)."""
         context = hidden_BND if context_BMD is None else context_BMD
         return self.attend(hidden_BND, self.keys_values(context), bias, angles)
+
+
+def _normalised(vectors: Tensor, norm: nn.RMSNorm) -> Tensor:
+    """The norm in the vectors' own precision: torch has no fused kernel for mixed ones."""
+    weight = norm.weight.to(vectors.dtype)
+    return functional.rms_norm(vectors, norm.normalized_shape, weight, norm.eps)
 
 
 class SwiGLU(nn.Module):

@@ -8,7 +8,7 @@ seconds. Knows latents and tokens only: pictures, prompts and photos are encoded
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -29,6 +29,8 @@ from idvid.models.layers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from idvid.models.conditions import Conditions, Identity
@@ -101,15 +103,14 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         self.plan_in = nn.Linear(PLAN_FEATURES, width)
         self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
         self.anchor_in = nn.Linear(patch_features + PATCH * PATCH, width)
-        self.noise_in = nn.Sequential(
-            nn.Linear(_NOISE_WIDTH, width), nn.SiLU(), nn.Linear(width, 6 * width)
-        )
+        modulation = nn.Linear(width, 6 * width)
+        self.noise_in = nn.Sequential(nn.Linear(_NOISE_WIDTH, width), nn.SiLU(), modulation)
         self.blocks = nn.ModuleList(TransformerBlock(width) for _ in range(depth))
         self.norm_out = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation_out = nn.Parameter(torch.randn(2, width) * 0.02)
         self.patch_out = nn.Linear(width, patch_features)
-        nn.init.zeros_(self.noise_in[-1].weight)
-        nn.init.zeros_(self.noise_in[-1].bias)
+        nn.init.zeros_(modulation.weight)
+        nn.init.zeros_(modulation.bias)
         nn.init.zeros_(self.patch_out.weight)
         nn.init.zeros_(self.patch_out.bias)
 
@@ -131,16 +132,14 @@ class VideoTransformer(ModelMixin, ConfigMixin):
             embedding = embedding + self._embed_anchors(identity)
         return PreparedConditions(
             embedding=embedding,
-            text=tuple(block.text.keys_values(conditions.text) for block in self.blocks),
+            text=tuple(block.text.keys_values(conditions.text) for block in self._blocks()),
             text_bias=padding_bias(conditions.is_text),
             identity=self._identity_contexts(identity, log_masks),
             time_angles=rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH),
             grid_angles=grid_angles(rows, columns, centres.device),
         )
 
-    def forward(
-        self, latents: Tensor, noise_level: Tensor, prepared: PreparedConditions
-    ) -> Tensor:
+    def forward(self, latents: Tensor, noise_level: Tensor, prepared: PreparedConditions) -> Tensor:
         """Predict clean latents.
 
         Args:
@@ -152,7 +151,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         hidden = self.patch_in(_patchify(latents)) + prepared.embedding
         noise = self.noise_in(sinusoidal(noise_level * 1000, _NOISE_WIDTH))
         modulation = rearrange(noise, "b t (six d) -> b t six d", six=6)
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._blocks()):
             hidden = block(hidden, modulation, prepared, index)
         shift, scale = (modulation[:, :, :2] + self.modulation_out)[:, :, :, None].unbind(2)
         patches = self.patch_out(self.norm_out(hidden) * (1 + scale) + shift)
@@ -164,6 +163,9 @@ class VideoTransformer(ModelMixin, ConfigMixin):
             p=PATCH,
             q=PATCH,
         )
+
+    def _blocks(self) -> Iterable[TransformerBlock]:
+        return cast("Iterable[TransformerBlock]", self.blocks)
 
     def _embed_anchors(self, identity: Identity) -> Tensor:
         embedded = self.anchor_in(_patchify(identity.anchors))
@@ -177,7 +179,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         bias, weight = mask_bias(log_masks, identity.owner), _identity_weight(identity)
         return tuple(
             block.attention.identity_context(identity.memory, bias, weight)
-            for block in self.blocks
+            for block in self._blocks()
         )
 
 

@@ -1,1 +1,1 @@
-"""idvid.pipeline"""
+"""From a scene to frames: plan, condition, denoise and decode, window by window."""

@@ -6,6 +6,7 @@ predicts the clean value x; the velocity is (x - z_t) / (1 - t) (Liu et al. 2022
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,7 +60,7 @@ def denoise(
     steps = time_steps(num_steps).to(noise.device)
     level = torch.ones(len(noise), count_finished + count_new, device=noise.device)
     current = noise
-    for start, end in zip(steps[:-1], steps[1:], strict=True):
+    for start, end in pairwise(steps):
         level[:, count_finished:] = start
         clean = predict(torch.cat([finished, current], dim=frame_dim), level)
         clean = clean.narrow(frame_dim, count_finished, count_new)

@@ -9,13 +9,14 @@ step, so that a caller can stop between any two; memory does not grow with the c
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from transformers import PreTrainedTokenizerFast  # noqa: TC002 - diffusers reads annotations
 
 from idvid import runtime
 from idvid.conditioning.references import anchor_frames, encode_anchors
@@ -26,7 +27,12 @@ from idvid.methods import METHODS
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
 from idvid.models.checkpoint import PART_CLASSES, BundledModel
 from idvid.models.conditions import Conditions, Identity
-from idvid.models.video_transformer import PATCH
+from idvid.models.face_backbone import FaceBackbone  # noqa: TC001 - diffusers reads annotations
+from idvid.models.face_planner import FacePlanner  # noqa: TC001
+from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
+from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
+from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
+from idvid.models.video_transformer import PATCH, VideoTransformer
 from idvid.pipeline.denoise import denoise, guide
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.prepare import PreparedScene, prepare_scene
@@ -46,17 +52,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
-    from transformers import PreTrainedTokenizerFast
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
     from idvid.methods import Method
-    from idvid.models.face_backbone import FaceBackbone
-    from idvid.models.face_planner import FacePlanner
-    from idvid.models.identity_bank import MultiCharacterIdentityBank
-    from idvid.models.identity_encoder import IdentityEncoder
-    from idvid.models.prompt_encoder import PromptEncoder
-    from idvid.models.video_transformer import VideoTransformer
     from idvid.types import Scene
 
 HEIGHT_PX, WIDTH_PX = 128, 224
@@ -77,7 +76,7 @@ class Request:
 class IdVidPipeline(DiffusionPipeline):
     """Videos of several people who keep their faces, from the bundled kind of model."""
 
-    def __init__(  # noqa: PLR0913 - diffusers registers components by the names of these arguments
+    def __init__(  # noqa: PLR0913, PLR0917 - diffusers registers components by the names of these arguments
         self,
         autoencoder: FrameAutoencoder,
         backbone: FaceBackbone,
@@ -147,7 +146,9 @@ class IdVidPipeline(DiffusionPipeline):
         """Encode what every window shares."""
         method = METHODS.get(settings.method)
         if method is None:
-            message = f"There is no method '{settings.method[:40]}'; use one of {', '.join(METHODS)}."
+            message = (
+                f"There is no method '{settings.method[:40]}'; use one of {', '.join(METHODS)}."
+            )
             raise InputError(message)
         if method.uses_references and len(references) != len(scene.characters):
             message = (
@@ -245,9 +246,7 @@ class IdVidPipeline(DiffusionPipeline):
         if scale == 1:
             return lambda noisy, level: transformer(noisy, level, full).float()
         text, is_text = request.prepared.no_text
-        bare = transformer.prepare(
-            _without(conditions, text, is_text), rows, columns
-        )
+        bare = transformer.prepare(_without(conditions, text, is_text), rows, columns)
 
         def predict(noisy: Tensor, level: Tensor) -> Tensor:
             with_all = transformer(noisy, level, full).float()
@@ -255,9 +254,7 @@ class IdVidPipeline(DiffusionPipeline):
 
         return predict
 
-    def _identity(
-        self, request: Request, landmarks: Tensor, is_visible: Tensor
-    ) -> Identity | None:
+    def _identity(self, request: Request, landmarks: Tensor, is_visible: Tensor) -> Identity | None:
         prepared = request.prepared
         if prepared.memory is None or prepared.owner is None:
             return None
@@ -286,11 +283,13 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
     """
     folder = BUNDLED if model is None else local_path(model)
     if not (folder / "model_index.json").is_file():
-        message = "No model was found there; name a folder or Hub model that holds model_index.json."
+        message = (
+            "No model was found there; name a folder or Hub model that holds model_index.json."
+        )
         raise ModelError(message)
     torch.set_num_threads(runtime.num_threads())
     try:
-        pipeline = IdVidPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+        pipeline = IdVidPipeline.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         message = "The model's files are damaged or of another kind; download the model again."
         raise ModelError(message) from error
@@ -300,8 +299,6 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
 
 
 def _without(conditions: Conditions, text: Tensor, is_text: Tensor) -> Conditions:
-    from dataclasses import replace
-
     return replace(conditions, text=text, is_text=is_text, identity=None)
 
 
@@ -321,9 +318,7 @@ def _times(window: Window, view: tuple[Remembered, ...]) -> Tensor:
 
 def _finished(window: Window, latents: Tensor, states: Tensor) -> tuple[Remembered, ...]:
     return tuple(
-        Remembered(
-            frame=window.first_frame + index, latents=latents[index], state=states[:, index]
-        )
+        Remembered(frame=window.first_frame + index, latents=latents[index], state=states[:, index])
         for index in range(window.num_frames)
     )
 
