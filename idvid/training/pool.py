@@ -97,6 +97,15 @@ class ShardPool:
             drawn.append((shard, torch.from_numpy(rows).to(self._device)))
         return drawn
 
+    def first(self, count: int) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """`count` different examples, as many of each shard: always the same ones."""
+        share = -(-count // len(self.shards))
+        sizes = [min(share, len(next(iter(shard.values())))) for shard in self.shards]
+        return [
+            (shard, torch.arange(size, device=self._device))
+            for shard, size in zip(self.shards, sizes, strict=True)
+        ]
+
     def _load(self, names: Sequence[str]) -> None:
         kind = self._kind
         for name in names:

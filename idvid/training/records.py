@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 SUFFIX = ".safetensors"
@@ -28,7 +28,9 @@ def write_record(path: Path, arrays: Mapping[str, NDArray], notes: Mapping[str, 
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process number keeps two writers apart; the name is not one that `names` lists.
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file(dict(arrays), partial, metadata=dict(notes))
+    # save_file writes the buffer as it lies in memory, so a view must become an array first.
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    save_file(whole, partial, metadata=dict(notes))
     partial.replace(path)
 
 

@@ -140,7 +140,10 @@ CPU = TrainingSettings(
         optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)
     ),
     video=VideoSettings(
-        optimiser=OptimiserSettings(num_steps=20_000, batch_size=4, learning_rate=6e-4)
+        optimiser=OptimiserSettings(num_steps=20_000, batch_size=4, learning_rate=8e-4),
+        width=192,
+        depth=7,
+        single_batch=24,
     ),
     planner=PlannerSettings(
         optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)

@@ -13,7 +13,7 @@ from idvid.training.flow import flow_losses, predictor
 from idvid.training.likeness import head_pictures, likeness
 from idvid.training.objective import frame_levels
 from idvid.training.pool import Draws
-from idvid.training.video_batch import SHORT, draw_batch, finish_batch
+from idvid.training.video_batch import SHORT, finish_batch, gather_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +48,9 @@ class VideoJudge:
         if not self._pool.shards:
             return {}
         draws = Draws.of_step(_SEED, 0, self._slot_ids.device)
-        rows = draw_batch(self._pool, draws, (ROWS, SHORT), self._slot_ids)
+        rows = gather_batch(self._pool.first(ROWS), SHORT, draws) | {"slot_ids": self._slot_ids}
         batch = finish_batch(rows, self._settings.without_drops(), draws)
-        level = frame_levels(ROWS, SHORT, (1.0, 0.0, 0.0), draws.torch)
+        level = frame_levels(len(batch.ids), SHORT, (1.0, 0.0, 0.0), draws.torch)
         flow = flow_losses(model, batch, level, draws.torch, self._settings.face_weight)[1]
         noise = torch.randn(batch.latents.shape, generator=draws.torch, device=level.device)
         *_, made = denoise(

@@ -77,14 +77,18 @@ def batch_size(settings: VideoSettings, draws: Draws, progress: float) -> tuple[
 def draw_batch(
     pool: ShardPool, draws: Draws, size: tuple[int, int], slot_ids: Tensor
 ) -> dict[str, Tensor]:
-    """Gather `size` = (rows, frames) from the pool: raw rows, captions still in order."""
+    """Draw `size` = (rows, frames) from the pool: raw rows, captions still in order."""
     rows, frames = size
-    parts = [
-        _gather(shard, picked, frames, draws)
-        for shard, picked in pool.draw(draws.numpy, rows, lambda s: s["latents"].shape[1] >= frames)
-    ]
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return _trimmed(joined) | {"slot_ids": slot_ids}
+    picked = pool.draw(draws.numpy, rows, lambda shard: shard["latents"].shape[1] >= frames)
+    return gather_batch(picked, frames, draws) | {"slot_ids": slot_ids}
+
+
+def gather_batch(
+    picked: list[tuple[dict[str, Tensor], Tensor]], frames: int, draws: Draws
+) -> dict[str, Tensor]:
+    """Rows of shards with `frames` frames each, without the padding that none of them needs."""
+    parts = [_gather(shard, rows, frames, draws) for shard, rows in picked]
+    return _trimmed({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws) -> VideoBatch:

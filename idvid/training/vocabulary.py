@@ -16,10 +16,7 @@ from idvid.conditioning.text import (
     split_words,
 )
 from idvid.models.prompt_encoder import PAD_ID
-from idvid.people import sample_person, sample_scene
-from idvid.people.captions import caption
-from idvid.training.seeding import MAX_PEOPLE, person_seeds, scene_seed
-from idvid.training.shards import HANDLES
+from idvid.people.captions import vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,26 +26,12 @@ if TYPE_CHECKING:
 
     from idvid.training.records import Record
 
-NUM_SCENES = 3000
 
-
-def caption_words(num_scenes: int = NUM_SCENES) -> set[str]:
-    """Every word of the captions of the first training scenes (no rendering)."""
-    words: set[str] = set()
-    for clip in range(num_scenes):
-        count = clip % MAX_PEOPLE + 1
-        seed = scene_seed("train", clip)
-        specs = [sample_person(person) for person in person_seeds("train", clip, count)]
-        scene = sample_scene(seed, count)
-        words.update(split_words(caption(scene, specs, HANDLES[:count], seed)))
-    return words
-
-
-def obtain_tokenizer(folder: Path, num_scenes: int = NUM_SCENES) -> PreTrainedTokenizerFast:
-    """The tokenizer of a model folder; made from the captions where there is none."""
+def obtain_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a model folder; made from the captions' words where there is none."""
     if (folder / "tokenizer.json").exists():
         return PreTrainedTokenizerFast.from_pretrained(folder)
-    tokenizer = build_tokenizer(caption_words(num_scenes))
+    tokenizer = build_tokenizer(vocabulary())
     tokenizer.save_pretrained(folder)
     return tokenizer
 
