@@ -1,6 +1,6 @@
 // Draws one small chart per character from props.value; everything a user wrote goes in as text.
 const NS = 'http://www.w3.org/2000/svg';
-const W = 360, H = 150, LEFT = 30, RIGHT = 8, TOP = 8, BOTTOM = 22, LOW = -0.2, HIGH = 1;
+const W = 360, H = 150, LEFT = 30, RIGHT = 8, TOP = 8, BOTTOM = 22, LOW = -0.2, HIGH = 1, BAND_HALF = 0.025;
 const HINT = 'Identity similarity appears here while the video is made.';
 let tableOpen = false;
 
@@ -42,13 +42,12 @@ function grid(seconds, { x, y }) {
 }
 
 function bands({ ceiling, floor }, { y }) {
-  const parts = [];
-  const band = (kind, from, to) => node('svg:rect', {
-    class: kind, x: LEFT, width: W - LEFT - RIGHT, y: y(to), height: Math.max(0, y(from) - y(to)),
+  const band = (kind, value) => node('svg:rect', {
+    class: kind, x: LEFT, width: W - LEFT - RIGHT,
+    y: y(value + BAND_HALF), height: y(value - BAND_HALF) - y(value + BAND_HALF),
   });
-  if (ceiling !== null) parts.push(band('ceiling', ceiling, HIGH));
-  if (floor !== null) parts.push(band('floor', LOW, floor));
-  return parts;
+  const known = [['ceiling', ceiling], ['floor', floor]].filter(([, value]) => value !== null);
+  return known.map(([kind, value]) => band(kind, value));
 }
 
 function curve({ points, color }, { x, y }) {

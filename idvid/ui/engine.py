@@ -61,7 +61,7 @@ class Engine:
         with self._lock:
             if self._loading is None:
                 worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-model")
-                self._loading = worker.submit(self._load)
+                self._loading = worker.submit(self._load_all)
                 worker.shutdown(wait=False)
 
     @property
@@ -127,6 +127,12 @@ class Engine:
     def unknown_words(self, scene: Scene) -> tuple[str, ...]:
         """The words of prompt and descriptions that the model was never taught."""
         return tuple(self._pipeline().unknown_words(scene))
+
+    def _load_all(self) -> Pipeline:
+        from idvid.faces.embed import load_judge
+
+        load_judge()  # kept by its module; the first run need not wait for it
+        return self._load()
 
     def _pipeline(self) -> Pipeline:
         self.start()

@@ -122,7 +122,7 @@ class Handlers:
             return {self.page.notes: gr.HTML(notes_html(findings, ""), visible=True)}
 
     def begin(self, values: Values, request: gr.Request) -> Updates:
-        """Refuse a wrong form at once, before the queue; else clear the screens."""
+        """Refuse a wrong form at once, before it waits for a place; else clear the screens."""
         with polite():
             form = self.page.form
             seed = secrets.randbelow(MAX_SEED + 1) if values[form.new_seed] else values[form.seed]
@@ -229,7 +229,7 @@ def wire_run(handlers: Handlers, quiet: dict[str, Any]) -> None:
     form.check.click(
         handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.notes
     )
-    begun = form.go.click(handlers.begin, inputs, outputs, queue=False, **quiet)
+    begun = form.go.click(handlers.begin, inputs, outputs, **quiet)  # errors need the queue
     made = begun.success(
         handlers.generate,
         inputs,

@@ -114,6 +114,7 @@ def build_page(example_titles: Sequence[str]) -> Page:
                 screens = (build_screen(1), build_screen(2))
             comparison = gr.Image(
                 label=text.COMPARISON,
+                show_label=False,
                 visible=False,
                 interactive=False,
                 format="png",
