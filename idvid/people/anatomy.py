@@ -11,11 +11,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from idvid.people.assets import HeadAsset, add_target, load_asset
 from idvid.people.mesh import NUM_BONES, SKIN, normals_of
-from idvid.people.noise import JIT
+from idvid.people.noise import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,7 +161,7 @@ def pose_landmarks(body: Body, motion: Motion, asset: HeadAsset) -> NDArray[np.f
     return (blend[..., :3] @ moved[..., None])[..., 0] + blend[..., 3]
 
 
-@njit(**JIT)
+@kernel
 def follow(vertices: NDArray, rest: NDArray, follows: NDArray) -> None:
     """Give vertices that grow on the skin the skin's displacement by the expression."""
     for i in range(vertices.shape[0]):
@@ -172,7 +171,7 @@ def follow(vertices: NDArray, rest: NDArray, follows: NDArray) -> None:
                 vertices[i, k] += vertices[j, k] - rest[j, k]
 
 
-@njit(**JIT)
+@kernel
 def move_by_bones(vertices: NDArray, weights: NDArray, bones: NDArray, out: NDArray) -> None:
     """Linear blend skinning of (V, 3) with bones (NUM_BONES + 1, 3, 4)."""
     for i in range(vertices.shape[0]):

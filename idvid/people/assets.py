@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from idvid.people.mesh import EYE, LASH, SKIN, TEETH, TONGUE, normals_of
-from idvid.people.noise import JIT
+from idvid.people.noise import kernel
 from idvid.people.raster import draw_plain, empty_buffers
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class TextureSpace:
     masks: NDArray[np.float32]  # (., ., 5)
 
 
-@njit(**JIT)
+@kernel
 def add_target(out: NDArray, vertices: NDArray, deltas: NDArray, weight: float) -> None:
     """Move `out` (V, 3) by a weighted sparse displacement."""
     for k in range(vertices.shape[0]):

@@ -63,7 +63,11 @@ def beard_part(spec: PersonSpec, body: Body) -> Mesh | None:
         return None
     asset = load_asset()
     canon, masks = asset.vertices, asset.masks
-    growth = beard_map(*canon.T, spec.beard) * asset.is_body * (masks[:, EAR] < 0.02)
+    growth = (
+        beard_map(canon[:, 0], canon[:, 1], canon[:, 2], spec.beard)
+        * asset.is_body
+        * (masks[:, EAR] < 0.02)
+    )
     growth *= (np.abs(canon[:, 0]) < asset.ear_x) & (masks[:, LIP_MASK] < 0.3)
     growth *= masks[:, INSIDE_MOUTH] < 0.3
     skin = asset.triangles[asset.materials == SKIN]

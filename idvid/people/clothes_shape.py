@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from idvid.people.noise import JIT
+from idvid.people.noise import kernel
 
 ROUND_NECK, V_NECK, WIDE_NECK, ROLL_NECK = range(4)
 
 
-@njit(**JIT)
+@kernel
 def collar_gap(neckline: int, x: float, y: float, z: float) -> float:
     """Signed distance into the garment (decimetres, positive is cloth) at canonical (x, y, z).
 

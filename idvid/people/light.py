@@ -151,7 +151,7 @@ def _tint(warmth: float) -> NDArray:
 
 
 def _rows(values: Sequence[NDArray]) -> tuple[Triple, Triple, Triple]:
-    first, second, third = (tuple(float(x) for x in row) for row in values)
+    first, second, third = ((float(row[0]), float(row[1]), float(row[2])) for row in values)
     return (first, second, third)
 
 

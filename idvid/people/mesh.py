@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from idvid.people.noise import JIT
+from idvid.people.noise import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +92,7 @@ def unit(vectors: NDArray) -> NDArray:
     return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)
 
 
-@njit(**JIT)
+@kernel
 def vertex_normals(vertices: NDArray, triangles: NDArray, out: NDArray) -> None:
     """Area-weighted vertex normals (V, 3) into `out`."""
     out[:] = 0

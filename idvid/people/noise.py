@@ -10,8 +10,10 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-JIT = {"fastmath": True, "cache": True, "nogil": True}
-INLINE = {**JIT, "inline": "always"}  # small kernels that pass meshes: a call would copy them
+# Cached on disk, run without the interpreter's lock.
+kernel = njit(fastmath=True, cache=True, nogil=True)
+# For small kernels that take meshes apart: a call would copy them.
+inline_kernel = njit(fastmath=True, cache=True, nogil=True, inline="always")
 
 
 def smoothstep(start: float, end: float, x: NDArray) -> NDArray:
@@ -20,7 +22,7 @@ def smoothstep(start: float, end: float, x: NDArray) -> NDArray:
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(inline="always")
+@inline_kernel
 def hash01(n: int) -> float:
     """Pseudo-random number in [0, 1) of an integer."""
     n = (n ^ 61) ^ (n >> 16)
@@ -31,7 +33,7 @@ def hash01(n: int) -> float:
     return (n & 0xFFFFFF) / 16777216.0
 
 
-@njit(**JIT)
+@kernel
 def value_noise(x: float, y: float, seed: int) -> float:
     """Smooth noise in [0, 1) with one random value per unit cell."""
     xi = int(np.floor(x))
@@ -50,7 +52,7 @@ def value_noise(x: float, y: float, seed: int) -> float:
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
 
 
-@njit(**JIT)
+@kernel
 def fractal_map(u: NDArray, v: NDArray, frequency: float, octaves: int, seed: int) -> NDArray:
     """Fractal noise (H, W) in [0, 1) over two coordinate maps (H, W)."""
     out = np.zeros(u.shape, np.float32)
@@ -69,7 +71,7 @@ def fractal_map(u: NDArray, v: NDArray, frequency: float, octaves: int, seed: in
     return out
 
 
-@njit(**JIT)
+@kernel
 def noise_on_points(points: NDArray, frequency: float, seed: int) -> NDArray:
     """Noise (N,) in [0, 1) on points in space (N, 3)."""
     out = np.empty(points.shape[0], np.float32)

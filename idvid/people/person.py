@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from idvid.people.accessories import cloth_gap, clothes_part, glasses_parts
 from idvid.people.anatomy import Body, shape_body
@@ -32,7 +31,7 @@ from idvid.people.mesh import (
     make_part,
     normals_of,
 )
-from idvid.people.noise import JIT
+from idvid.people.noise import kernel
 from idvid.people.raster import depth_map
 from idvid.people.skin import bake_skin, skin_tone
 from idvid.people.spec import CLOTH_COLOURS, FRAME_COLOURS, HAIR_COLOURS, PATTERNS, PersonSpec
@@ -130,7 +129,7 @@ def _bake_occlusion(mesh: Mesh, fixed: NDArray) -> None:
     mesh.attributes[:, OCCLUSION] = visible
 
 
-@njit(**JIT)
+@kernel
 def _gather(
     screen: NDArray, nearness: NDArray, weight: NDArray, seen: NDArray, total: NDArray
 ) -> None:

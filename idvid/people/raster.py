@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from idvid.people.clothes_shape import collar_gap
 from idvid.people.mesh import (
@@ -25,7 +24,7 @@ from idvid.people.mesh import (
     STRAND_S,
     Mesh,
 )
-from idvid.people.noise import INLINE, JIT, value_noise
+from idvid.people.noise import inline_kernel, kernel, value_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +49,7 @@ def empty_buffers(height: int, width: int) -> Buffers:
     )
 
 
-@njit(**JIT)
+@kernel
 def setup(screen: NDArray, corners: tuple[int, int, int], shape: tuple[int, int]) -> tuple:
     """Sample range and edge gradients of a triangle; an empty range when it covers nothing."""
     a = (screen[corners[0], 0], screen[corners[0], 1])
@@ -77,7 +76,7 @@ def setup(screen: NDArray, corners: tuple[int, int, int], shape: tuple[int, int]
     )
 
 
-@njit(**INLINE)
+@inline_kernel
 def mix(mesh: Mesh, corners: tuple, weights: tuple, column: int) -> float:
     """Attribute `column` at a point of a triangle."""
     at = mesh.attributes
@@ -88,7 +87,7 @@ def mix(mesh: Mesh, corners: tuple, weights: tuple, column: int) -> float:
     )
 
 
-@njit(**INLINE)
+@inline_kernel
 def is_solid(mesh: Mesh, corners: tuple, weights: tuple, material: int, neckline: int) -> bool:
     """Whether the surface exists at this point: hair frays, cloth ends at its collar."""
     edge = mix(mesh, corners, weights, EDGE)
@@ -104,7 +103,7 @@ def is_solid(mesh: Mesh, corners: tuple, weights: tuple, material: int, neckline
     return solid
 
 
-@njit(**JIT)
+@kernel
 def draw(screen: NDArray, mesh: Mesh, neckline: int, first_triangle: int, out: Buffers) -> None:
     """Draw a mesh into the buffers; hair, frames and lashes are seen from both sides."""
     for t in range(mesh.triangles.shape[0]):
@@ -116,7 +115,7 @@ def draw(screen: NDArray, mesh: Mesh, neckline: int, first_triangle: int, out: B
             draw_triangle(screen, mesh, (t, neckline, first_triangle), span, out)
 
 
-@njit(**INLINE)
+@inline_kernel
 def draw_triangle(
     screen: NDArray, mesh: Mesh, numbers: tuple[int, int, int], span: tuple, out: Buffers
 ) -> None:
@@ -148,7 +147,7 @@ def draw_triangle(
             w2 += d2x
 
 
-@njit(**JIT)
+@kernel
 def draw_depth(screen: NDArray, triangles: NDArray, casts: NDArray, out: NDArray) -> None:
     """Draw only nearness (H, W), both sides, of the triangles that cast shadows."""
     for t in range(triangles.shape[0]):
@@ -171,7 +170,7 @@ def draw_depth(screen: NDArray, triangles: NDArray, casts: NDArray, out: NDArray
                 w2 += d2x
 
 
-@njit(**JIT)
+@kernel
 def draw_plain(screen: NDArray, triangles: NDArray, out: Buffers) -> None:
     """Draw front faces without any holes; maps a surface onto its texture."""
     for t in range(triangles.shape[0]):
@@ -211,7 +210,7 @@ def basis_of(direction: NDArray) -> NDArray[np.float32]:
     return np.stack([right, np.cross(direction, right), direction]).astype(np.float32)
 
 
-@njit(**JIT)
+@kernel
 def to_depth_screen(vertices: NDArray, view: DepthMap) -> NDArray:
     """Vertices (V, 3) in the depth map's samples, nearness offset by +20."""
     out = np.empty(vertices.shape, np.float32)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from idvid.people.anatomy import Motion, bone_matrices, follow, move_by_bones, pose_landmarks
 from idvid.people.assets import add_target, load_asset
 from idvid.people.mesh import vertex_normals
-from idvid.people.noise import JIT
-from idvid.people.raster import basis_of, depth_map, draw, empty_buffers
+from idvid.people.noise import kernel
+from idvid.people.raster import DepthMap, basis_of, depth_map, draw, empty_buffers
 from idvid.people.shading import SAMPLES, Canvas, Painted, Posed, Rig, develop, paint_person
 from idvid.people.surfaces import FACE_PARTS
 
@@ -82,7 +81,7 @@ def landmarks_px(person: Person, motion: Motion, camera: Camera) -> NDArray[np.f
     return np.stack([x, y], -1).astype(np.float32)
 
 
-@njit(**JIT)
+@kernel
 def _project(world: NDArray, camera: Camera) -> NDArray:
     out = np.empty(world.shape, np.float32)
     b, e = camera.basis, camera.eye
@@ -150,7 +149,7 @@ def render_frame(
     return Frame(image, face, canvas.owner)
 
 
-def _shadow(person: Person, posed: Posed, stage: Stage) -> tuple:
+def _shadow(person: Person, posed: Posed, stage: Stage) -> DepthMap:
     centre = posed.world[load_asset().landmarks].mean(0) - (0, 0.25, 0.9)
     view = (centre, SHADOW_EXTENT, stage.shadow_resolution)
     return depth_map(posed.world, person.mesh, person.casts, stage.rig.directions[0], view)[0]

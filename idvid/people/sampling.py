@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
 SHAPE_STRENGTH = 0.62  # caricature: 0 everybody alike, 1 extreme
 REGION_SPREAD = {
@@ -161,13 +162,13 @@ def sample_person(seed: int) -> sp.PersonSpec:
     )
 
 
-def pick_weighted(rng: Generator, names: Sequence[str], weights: Sequence[float]) -> str:
+def pick_weighted(rng: Generator, names: Sequence[str], weights: Sequence[float] | NDArray) -> str:
     """One of the names, with odds proportional to the weights."""
     odds = np.asarray(weights, float)
     return names[int(rng.choice(len(names), p=odds / odds.sum()))]
 
 
-def _triple(values: Sequence[float]) -> sp.Colour:
+def _triple(values: Sequence[float] | NDArray) -> sp.Colour:
     return (float(values[0]), float(values[1]), float(values[2]))
 
 
@@ -214,7 +215,7 @@ def _sample_shape(rng: Generator) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(shape.items()))
 
 
-def _sample_skin(rng: Generator, ancestry: Sequence[float], age: float) -> sp.SkinSpec:
+def _sample_skin(rng: Generator, ancestry: NDArray, age: float) -> sp.SkinSpec:
     mean = 0.10 * ancestry[0] + 0.72 * ancestry[1] + 0.30 * ancestry[2]
     melanin = float(np.clip(mean + rng.normal(0, 0.13), 0, 1))
     return sp.SkinSpec(
@@ -247,7 +248,7 @@ def _sample_brows(rng: Generator, colour: str, man: bool) -> sp.BrowSpec:
     )
 
 
-def _sample_eyes(rng: Generator, ancestry: Sequence[float]) -> sp.EyeSpec:
+def _sample_eyes(rng: Generator, ancestry: NDArray) -> sp.EyeSpec:
     odds = ancestry[0] * np.array(IRIS_LIGHT) + (1 - ancestry[0]) * np.array(IRIS_DARK)
     base = np.array(IRIS_COLOURS[rng.choice(len(odds), p=odds / odds.sum())])
     return sp.EyeSpec(

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from idvid.people.mesh import BEARD, CANON_X, CANON_Y, CANON_Z, EYE, HAIR, SKIN, Mesh
-from idvid.people.noise import INLINE, JIT, hash01
+from idvid.people.noise import hash01, inline_kernel, kernel
 from idvid.people.raster import Buffers, DepthMap, mix
 from idvid.people.surfaces import Look, Surface, Triple, eye_direction, surface_at
 
@@ -67,7 +66,7 @@ class Canvas(NamedTuple):
     part: NDArray[np.uint8]  # (H, W) surfaces.NO_PART..BODY_PART
 
 
-@njit(**INLINE)
+@inline_kernel
 def blend3(values: NDArray, corners: tuple, weights: tuple) -> Triple:
     """Vertex values (V, 3) at a point of a triangle."""
     a, b, c = corners
@@ -79,20 +78,20 @@ def blend3(values: NDArray, corners: tuple, weights: tuple) -> Triple:
     )
 
 
-@njit(**INLINE)
+@inline_kernel
 def dot(a: Triple, b: Triple) -> float:
     """Scalar product."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@njit(**INLINE)
+@inline_kernel
 def normal3(a: Triple) -> Triple:
     """Unit vector."""
     s = 1 / np.sqrt(dot(a, a) + 1e-9)
     return (a[0] * s, a[1] * s, a[2] * s)
 
 
-@njit(**INLINE)
+@inline_kernel
 def turn3(m: NDArray, a: Triple) -> Triple:
     """Matrix (3, 3) times vector."""
     return (
@@ -102,7 +101,7 @@ def turn3(m: NDArray, a: Triple) -> Triple:
     )
 
 
-@njit(**JIT)
+@kernel
 def lit_share(place: Triple, view: DepthMap, bias: float, x: int, y: int) -> float:
     """Share of nine jittered shadow samples that see the light."""
     c = view.centre
@@ -123,14 +122,14 @@ def lit_share(place: Triple, view: DepthMap, bias: float, x: int, y: int) -> flo
     return 1 - hidden / 9.0
 
 
-@njit(**JIT)
+@kernel
 def ambient_light(surface: Surface, normal: Triple, rig: Rig, material: int) -> Triple:
     """Light from everywhere: sky, ground and front, dimmed in creases."""
     sky, front = 0.5 + 0.5 * normal[1], max(0.0, normal[2])
     a, o = rig.ambient, surface.occlusion
     red, green, blue = o, o, o
     if material == SKIN:
-        red, green, blue = o**0.75, o**1.05, o**1.1
+        red = np.sqrt(o * np.sqrt(o))  # red light scatters into creases
     return (
         surface.red * red * (a[0, 0] * sky + a[1, 0] * (1 - sky) + a[2, 0] * front),
         surface.green * green * (a[0, 1] * sky + a[1, 1] * (1 - sky) + a[2, 1] * front),
@@ -138,7 +137,7 @@ def ambient_light(surface: Surface, normal: Triple, rig: Rig, material: int) -> 
     )
 
 
-@njit(**JIT)
+@kernel
 def strand_light(surface: Surface, vectors: tuple, lit: float, colour: Triple) -> Triple:
     """Kajiya-Kay hair under one light; `vectors` are normal, strand, light, half way."""
     normal, strand, light, half = vectors
@@ -156,7 +155,7 @@ def strand_light(surface: Surface, vectors: tuple, lit: float, colour: Triple) -
     )
 
 
-@njit(**JIT)
+@kernel
 def soft_light(surface: Surface, vectors: tuple, lit: float, colour: Triple, oil: float) -> Triple:
     """Wrapped diffuse light and one highlight (and the skin's sheen); vectors as above."""
     normal, view, light, half = vectors
@@ -169,7 +168,8 @@ def soft_light(surface: Surface, vectors: tuple, lit: float, colour: Triple, oil
     if facing > 0:
         close = max(0.0, dot(normal, half))
         fresnel = 0.04 + 0.96 * (1 - max(0.0, dot(half, view))) ** 5
-        gleam = surface.gloss * (surface.sharpness + 8) / 25.0 * close**surface.sharpness
+        if close > 0.7:
+            gleam = surface.gloss * (surface.sharpness + 8) / 25.0 * close**surface.sharpness
         gleam = (gleam + oil * close**8) * fresnel * facing * lit
     warm = lit + (1 - lit) * 0.06 if oil > 0 else lit  # blood lets red light into shadows
     return (
@@ -179,7 +179,7 @@ def soft_light(surface: Surface, vectors: tuple, lit: float, colour: Triple, oil
     )
 
 
-@njit(**INLINE)
+@inline_kernel
 def shade_point(who: Painted, rig: Rig, t: int, bary: tuple, pixel: tuple) -> tuple:
     """Tone-mapped (red, green, blue) and part of one point of a triangle."""
     mesh, posed = who.mesh, who.posed
@@ -213,7 +213,7 @@ def shade_point(who: Painted, rig: Rig, t: int, bary: tuple, pixel: tuple) -> tu
     return light_point(surface, (normal, view, strand), rig, material, lit, who.look.oil)
 
 
-@njit(**INLINE)
+@inline_kernel
 def who_lit(
     who: Painted, rig: Rig, place: Triple, normal: Triple, pixel: tuple, material: int
 ) -> float:
@@ -223,7 +223,7 @@ def who_lit(
     return lit_share(place, who.shadow, bias, pixel[0], pixel[1])
 
 
-@njit(**INLINE)
+@inline_kernel
 def light_point(
     surface: Surface, vectors: tuple, rig: Rig, material: int, key_lit: float, oil: float
 ) -> tuple:
@@ -247,7 +247,7 @@ def light_point(
     return tone(red * e), tone(green * e), tone(blue * e), surface.part
 
 
-@njit(**INLINE)
+@inline_kernel
 def tone(x: float) -> float:
     """Film-like shoulder: straight up to the knee, then bending towards 1, which it never reaches."""
     if x < KNEE:
@@ -255,7 +255,7 @@ def tone(x: float) -> float:
     return KNEE + (1 - KNEE) * (1 - np.exp(-(x - KNEE) / (1 - KNEE)))
 
 
-@njit(**INLINE)
+@inline_kernel
 def put(canvas: Canvas, x: int, y: int, shaded: tuple, weight: float) -> None:
     """Add a shaded point to a pixel."""
     canvas.light[y, x, 0] += weight * shaded[0]
@@ -264,7 +264,7 @@ def put(canvas: Canvas, x: int, y: int, shaded: tuple, weight: float) -> None:
     canvas.covered[y, x] += weight
 
 
-@njit(**JIT)
+@kernel
 def paint_pixel(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas, x: int, y: int) -> None:
     """Shade the samples of one pixel that belong to a person."""
     num_triangles = who.mesh.triangles.shape[0]
@@ -297,7 +297,7 @@ def paint_pixel(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas, x: int, y
                 canvas.part[y, x] = shaded[3]
 
 
-@njit(**JIT)
+@kernel
 def paint_person(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas) -> None:
     """Shade every pixel in which a person is nearest."""
     height, width = canvas.owner.shape
@@ -311,7 +311,7 @@ def paint_person(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas) -> None:
             paint_pixel(who, rig, seen, canvas, x, y)
 
 
-@njit(**JIT)
+@kernel
 def develop(
     canvas: Canvas, background: NDArray, shift: tuple, curve: NDArray, out: NDArray
 ) -> None:

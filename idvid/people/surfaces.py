@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from idvid.people.assets import AXIS_Z, FRONT_STRETCH, TEXTURE_BOTTOM, TEXTURE_TOP
 from idvid.people.clothes_shape import ROLL_NECK, collar_gap
@@ -28,7 +27,7 @@ from idvid.people.mesh import (
     TONGUE,
     Mesh,
 )
-from idvid.people.noise import INLINE, JIT, value_noise
+from idvid.people.noise import inline_kernel, kernel, value_noise
 from idvid.people.raster import mix
 
 if TYPE_CHECKING:
@@ -86,13 +85,13 @@ class Surface(NamedTuple):
     part: int
 
 
-@njit(**INLINE)
+@inline_kernel
 def clamp01(x: float) -> float:
     """X limited to 0..1."""
     return min(1.0, max(0.0, x))
 
 
-@njit(**JIT)
+@kernel
 def texel(texture: NDArray, x: float, y: float, z: float) -> Triple:
     """Skin map at a canonical point, bilinear."""
     height, width = texture.shape[0], texture.shape[1]
@@ -121,20 +120,20 @@ def texel(texture: NDArray, x: float, y: float, z: float) -> Triple:
     )
 
 
-@njit(**INLINE)
+@inline_kernel
 def fade(a: Triple, b: Triple, t: float) -> Triple:
     """Colour between a (t = 0) and b (t = 1)."""
     s = 1 - t
     return (a[0] * s + b[0] * t, a[1] * s + b[1] * t, a[2] * s + b[2] * t)
 
 
-@njit(**INLINE)
+@inline_kernel
 def scale(a: Triple, k: float) -> Triple:
     """Colour times a factor."""
     return (a[0] * k, a[1] * k, a[2] * k)
 
 
-@njit(**JIT)
+@kernel
 def skin_surface(
     canon: Triple, values: Triple, face: float, texture: NDArray, look: Look
 ) -> Surface:
@@ -161,7 +160,7 @@ def skin_surface(
     return Surface(colour[0], colour[1], colour[2], gloss, sharpness, wrap, occlusion, part)
 
 
-@njit(**INLINE)
+@inline_kernel
 def eye_direction(canon: Triple, look: Look) -> Triple:
     """Unit vector from the eyeball's centre to a canonical point."""
     centre = look.eye_left if canon[0] > 0 else look.eye_right
@@ -170,7 +169,7 @@ def eye_direction(canon: Triple, look: Look) -> Triple:
     return dx * s, dy * s, dz * s
 
 
-@njit(**JIT)
+@kernel
 def eye_surface(way: Triple, gaze: NDArray, look: Look) -> Surface:
     """White, iris and pupil around the gaze, shaded by the lids."""
     dx, dy, dz = way
@@ -196,7 +195,7 @@ def eye_surface(way: Triple, gaze: NDArray, look: Look) -> Surface:
     return Surface(colour[0], colour[1], colour[2], 5.0, 240.0, wrap, occlusion, EYE_PART)
 
 
-@njit(**JIT)
+@kernel
 def hair_surface(s: float, length: float, occlusion: float, is_beard: bool, look: Look) -> Surface:
     """Strands of hair or beard."""
     if look.curly:
@@ -210,7 +209,7 @@ def hair_surface(s: float, length: float, occlusion: float, is_beard: bool, look
     return Surface(c[0], c[1], c[2], 0.0, 20.0, (0.0, 0.0, 0.0), occlusion * 0.8 + 0.1, part)
 
 
-@njit(**JIT)
+@kernel
 def pattern_cover(pattern: int, x: float, y: float) -> float:
     """How much of the second colour there is at a canonical point, edges softened."""
     cover = 0.0
@@ -230,7 +229,7 @@ def pattern_cover(pattern: int, x: float, y: float) -> float:
     return cover
 
 
-@njit(**JIT)
+@kernel
 def cloth_surface(canon: Triple, occlusion: float, look: Look) -> Surface:
     """Knitted cloth with a pattern, and a plain band along the collar."""
     x, y, z = canon
@@ -247,7 +246,7 @@ def cloth_surface(canon: Triple, occlusion: float, look: Look) -> Surface:
     return Surface(c[0], c[1], c[2], 0.04, 8.0, (0.15, 0.15, 0.15), occlusion, CLOTH_PART)
 
 
-@njit(**JIT)
+@kernel
 def rigid_surface(material: int, canon: Triple, look: Look) -> Surface:
     """Teeth, tongue, lashes and the frame of glasses."""
     none = (0.0, 0.0, 0.0)
@@ -262,7 +261,7 @@ def rigid_surface(material: int, canon: Triple, look: Look) -> Surface:
     return Surface(c[0], c[1], c[2], 2.2, 70.0, none, 1.0, FRAME_PART)
 
 
-@njit(**INLINE)
+@inline_kernel
 def surface_at(
     mesh: Mesh, point: tuple, material: int, gaze: NDArray, texture: NDArray, look: Look
 ) -> Surface:
