@@ -46,7 +46,10 @@ def frame_levels(rows: int, frames: int, mixture: Sequence[float], generator: Ge
     shared = logit_normal((rows, 1), generator).expand(-1, frames)
     free = logit_normal((rows, frames), generator)
     kind = torch.multinomial(
-        torch.tensor(mixture, device=device), rows, replacement=True, generator=generator
+        torch.tensor(mixture, dtype=torch.float32, device=device),
+        rows,
+        replacement=True,
+        generator=generator,
     )
     draw = torch.rand(rows, 1, generator=generator, device=device)
     prefix = 1 + (draw * (frames - 1)).floor()

@@ -6,6 +6,7 @@ renderer and no model.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_NOTES = "notes"
 SUFFIX = ".safetensors"
 
 
@@ -30,7 +32,8 @@ def write_record(path: Path, arrays: Mapping[str, NDArray], notes: Mapping[str, 
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     # save_file writes the buffer as it lies in memory, so a view must become an array first.
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    save_file(whole, partial, metadata=dict(notes))
+    # One entry, because the file's writer orders several at random.
+    save_file(whole, partial, metadata={_NOTES: json.dumps(dict(notes), sort_keys=True)})
     partial.replace(path)
 
 
@@ -39,7 +42,7 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self._file = safe_open(path, framework="numpy")
-        self.notes: dict[str, str] = self._file.metadata() or {}
+        self.notes: dict[str, str] = json.loads((self._file.metadata() or {}).get(_NOTES, "{}"))
         self._slices = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118 - no dict
 
     def __len__(self) -> int:

@@ -85,5 +85,5 @@ def _references(heads: list[NDArray[np.uint8]], height: int) -> NDArray[np.uint8
     side = heads[0].shape[0]
     strip = np.full((height, side * _REFERENCES_SHOWN, 3), 90, np.uint8)
     for index, head in enumerate(heads[:_REFERENCES_SHOWN]):
-        strip[:side, index * side : (index + 1) * side] = head
+        strip[:side, index * side : (index + 1) * side] = head[:height]
     return strip

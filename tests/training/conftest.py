@@ -1,0 +1,74 @@
+"""Tiny runs on real data: two shards of rendered people, and models of a few thousand weights."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from idvid.training.feeder import FeederJob, make_shards
+from idvid.training.settings import (
+    AutoencoderSettings,
+    BackboneSettings,
+    DataSettings,
+    OptimiserSettings,
+    PlannerSettings,
+    TrainingSettings,
+    VideoSettings,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def optimiser(**changes) -> OptimiserSettings:
+    """Four steps without a wall limit, a checkpoint after every second one."""
+    settings = OptimiserSettings(
+        num_steps=4, batch_size=4, learning_rate=1e-3, log_every=1, poll_every=2, checkpoint_every=2
+    )
+    return replace(settings, warmup_steps=1, **changes)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> TrainingSettings:
+    return TrainingSettings(
+        name="tiny",
+        data=DataSettings(
+            num_shards=2,
+            num_validation_shards=1,
+            num_trace_shards=1,
+            clips_per_shard=2,
+            traces_per_shard=3,
+            num_references=2,
+            wait_for_shards=2,
+            width_px=112,
+            height_px=64,
+            reference_px=64,
+        ),
+        autoencoder=AutoencoderSettings(optimiser=optimiser(), widths=(8, 8, 16), crop_px=48),
+        backbone=BackboneSettings(optimiser=optimiser(), widths=(8, 8, 8, 8), max_identities=16),
+        video=VideoSettings(
+            optimiser=optimiser(batch_size=2),
+            width=64,
+            depth=1,
+            text_depth=1,
+            single_batch=3,
+            single_share=(0.5, 0.5),
+            identity_every=2,
+            sheet_steps=2,
+        ),
+        planner=PlannerSettings(optimiser=optimiser(), width=64, depth=1),
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def shards(tiny, tmp_path_factory):
+    """A folder with all shards of clips and traces."""
+    folder = tmp_path_factory.mktemp("training") / "shards"
+    make_shards(FeederJob(folder=folder, data=tiny.data))
+    return folder

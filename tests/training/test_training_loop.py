@@ -1,0 +1,319 @@
+"""Laws of the loop and of the stages, on real shards and tiny models."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from idvid.errors import InputError, ModelError
+from idvid.models.checkpoint import PART_CLASSES, load_bundled, load_part
+from idvid.training import command
+from idvid.training.autoencoder_stage import AutoencoderStage
+from idvid.training.backbone_stage import BackboneStage, verification_auc
+from idvid.training.cache import FrozenModels, derivative_name, load_frozen, write_encoded
+from idvid.training.flow import flow_losses
+from idvid.training.loop import RunSettings, ema_decay, learning_rate, train
+from idvid.training.objective import frame_levels
+from idvid.training.planner_stage import PlannerStage
+from idvid.training.pool import Draws, ShardKind, ShardPool
+from idvid.training.records import Record, record_names, record_path
+from idvid.training.settings import PRESETS, OptimiserSettings
+from idvid.training.state import FILE_LIMIT_BYTES, load_state, save_state
+from idvid.training.video_batch import draw_batch, finish_batch
+from idvid.training.video_stage import VideoSources, VideoStage
+from idvid.training.vocabulary import obtain_tokenizer, slot_ids
+
+
+class Kill(BaseException):
+    """What a kill does to a run, without ending the tests."""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(folder):
+    return obtain_tokenizer(folder / "model" / "tokenizer")
+
+
+@pytest.fixture(scope="session")
+def sources(tiny, shards, folder, tokenizer):
+    """Frozen parts trained for four steps, and the latents they make."""
+    for stage in (
+        AutoencoderStage(tiny, shards, (), "cpu"),
+        BackboneStage(tiny, shards, (), "cpu"),
+    ):
+        stage.pool.poll()
+        train(stage, RunSettings(folder=folder / stage.name, model_folder=folder / "model"))
+    frozen = load_frozen(folder / "model")
+    derivative = derivative_name(folder / "model")
+    for split in ("validation", "train"):
+        for name in record_names(shards, split):
+            record = Record(record_path(shards, name))
+            write_encoded(record, record_path(shards, name, derivative), frozen)
+    return VideoSources(
+        shards=shards, derivative=derivative, frozen=frozen, tokenizer=tokenizer, starts=()
+    )
+
+
+def video_stage(tiny, sources, **changes):
+    torch.manual_seed(0)
+    settings = replace(tiny, video=replace(tiny.video, **changes))
+    return VideoStage(settings, sources, "cpu")
+
+
+def batch_of(stage, sources, rows=4, frames=8, **changes):
+    stage.pool.poll()
+    draws = Draws.of_step(0, 0)
+    raw = draw_batch(stage.pool, draws, (rows, frames), slot_ids(sources.tokenizer))
+    settings = replace(stage._settings.without_drops(), **changes)
+    return raw, finish_batch(raw, settings, draws)
+
+
+def test_a_killed_run_resumes_bit_for_bit(tiny, sources, tmp_path):
+    def run(name, resume=False):
+        return RunSettings(folder=tmp_path / name, model_folder=tmp_path / "m", resume=resume)
+
+    whole = video_stage(tiny, sources)
+    train(whole, run("whole"))
+
+    killed = video_stage(tiny, sources)
+    losses, calls = killed.losses, []
+
+    def dies_in_the_fourth_step(*arguments):
+        calls.append(0)
+        if len(calls) == 4:
+            raise Kill
+        return losses(*arguments)
+
+    killed.losses = dies_in_the_fourth_step
+    with pytest.raises(Kill):
+        train(killed, run("killed"))
+    resumed = video_stage(tiny, sources)
+    resumed.model.apply(lambda m: m.reset_parameters() if isinstance(m, nn.Linear) else None)
+    train(resumed, run("killed", resume=True))
+
+    one, two = load_state(tmp_path / "whole")[0], load_state(tmp_path / "killed")[0]
+    assert one.keys() == two.keys()
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    moved = [name for name in one if name.startswith("model/") and one[name].is_floating_point()]
+    fresh = {f"model/{n}": t for n, t in video_stage(tiny, sources).model.state_dict().items()}
+    assert any(not torch.equal(one[name], fresh[name]) for name in moved)
+
+
+def test_video_training_lowers_the_loss(tiny, sources, tmp_path):
+    steps = 30
+    changes = replace(
+        tiny.video.optimiser, num_steps=steps, learning_rate=5e-3, checkpoint_every=steps
+    )
+    stage = video_stage(tiny, sources, optimiser=changes, identity_every=10)
+    _, batch = batch_of(stage, sources, rows=4)
+    level = frame_levels(4, 8, (1, 0, 0), torch.Generator().manual_seed(0))
+
+    def loss():
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            return float(flow_losses(stage.model, batch, level, generator, 1.0)[1])
+
+    before = loss()
+    measured = train(stage, RunSettings(folder=tmp_path / "run", model_folder=tmp_path / "model"))
+    assert loss() < 0.8 * before
+    assert {"flow", "own", "nearest"} <= measured.keys()
+    assert list((tmp_path / "run" / "sheets").glob("*.png"))
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [x["step"] for x in lines if "loss" in x] == list(range(1, steps + 1))
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    assert isinstance(load_part("transformer", tmp_path / "model" / "transformer"), nn.Module)
+
+
+def test_dropped_identity_is_the_base_model(tiny, sources):
+    stage = video_stage(tiny, sources)
+    for parameter in stage.model.parameters():  # zero gates would hide everything
+        nn.init.normal_(parameter, std=0.05, generator=torch.Generator().manual_seed(1))
+    _, batch = batch_of(stage, sources, drop_identity=1.0)
+    strangers = replace(
+        batch,
+        vectors=batch.vectors.flip(0) + 1,
+        patches=batch.patches * 2,
+        anchors=torch.randn(batch.anchors.shape, generator=torch.Generator().manual_seed(2)),
+    )
+    level = frame_levels(4, 8, (1, 0, 0), torch.Generator().manual_seed(0))
+
+    def predicted(rows):
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            return flow_losses(stage.model, rows, level, generator, 1.0)[0]
+
+    assert torch.equal(predicted(batch), predicted(strangers))
+    given = torch.ones_like(batch.is_given)
+    assert not torch.equal(
+        predicted(replace(batch, is_given=given)), predicted(replace(strangers, is_given=given))
+    )
+
+
+def test_shuffled_slots_go_to_captions_and_references_alike(tiny, sources):
+    stage = video_stage(tiny, sources)
+    raw, batch = batch_of(stage, sources, rows=16, shuffle_slots=1.0)
+    ids = slot_ids(sources.tokenizer)
+    assert (batch.slots != torch.arange(batch.slots.shape[1])).any()
+    for row in range(16):
+        for character in torch.nonzero(raw["is_person"][row]).flatten().tolist():
+            was = raw["ids"][row] == ids[character]
+            now = batch.ids[row] == ids[batch.slots[row, character]]
+            assert was.any()
+            assert torch.equal(was, now)
+
+
+def test_references_are_one_to_four_and_missing_people_have_none(tiny, sources):
+    stage = video_stage(tiny, sources)
+    raw, batch = batch_of(stage, sources, rows=16)
+    counts = batch.has_reference.sum(-1)
+    assert torch.equal(counts > 0, raw["is_person"])
+    assert set(counts[raw["is_person"]].tolist()) <= {1, 2, 3, 4}
+
+
+def test_latents_and_anchors_belong_to_the_frames(tiny, sources):
+    """Where an anchor covers the picture, it is nearer to its own frame than to another clip's."""
+    stage = video_stage(tiny, sources)
+    stage.pool.poll()
+    shard = stage.pool.shards[0]
+    covered = shard["anchors"][:, :1, :, -1:].float() > 0.8
+    difference = [
+        ((shard["anchors"][0, 0, :, :-1].float() - shard["latents"][clip].float()) * covered[0, 0])
+        .square()
+        .mean()
+        for clip in (0, 1)
+    ]
+    assert difference[0] < difference[1]
+
+
+def test_other_weights_need_other_latents(tiny, sources, folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "model", tmp_path / "model")
+    assert derivative_name(tmp_path / "model") == sources.derivative
+    autoencoder = load_part("autoencoder", tmp_path / "model" / "autoencoder")
+    autoencoder.latent_mean += 1
+    autoencoder.save_pretrained(tmp_path / "model" / "autoencoder")
+    assert derivative_name(tmp_path / "model") != sources.derivative
+
+
+def test_the_identity_loss_teaches_the_video_model_only(tiny, sources):
+    from idvid.training.likeness import identity_loss
+
+    stage = video_stage(tiny, sources)
+    _, batch = batch_of(stage, sources)
+    level = torch.full(batch.time_s.shape, 0.8)
+    predicted = (batch.latents + 0.1).requires_grad_(True)
+    identity_loss(predicted, batch, level, sources.frozen, rows=2).backward()
+    assert predicted.grad[:2].abs().sum() > 0
+    assert predicted.grad[2:].abs().sum() == 0
+    parts = (sources.frozen.autoencoder, sources.frozen.backbone)
+    assert all(p.grad is None for part in parts for p in part.parameters())
+    silent = identity_loss(predicted, batch, torch.full_like(level, 0.3), sources.frozen, rows=2)
+    assert silent == 0
+
+
+def test_planner_trains_and_completes_the_model(tiny, shards, sources, tokenizer, folder, tmp_path):
+    import shutil
+
+    model = tmp_path / "model"
+    shutil.copytree(folder / "model", model)
+    video_stage(tiny, sources).export(video_stage(tiny, sources).model, model)
+    stage = PlannerStage(tiny, shards, tokenizer, (), "cpu")
+    measured = train(stage, RunSettings(folder=tmp_path / "planner", model_folder=model))
+    assert measured["loss"] > 0
+    assert set(load_bundled(model).parts()) == set(PART_CLASSES)
+
+
+def test_a_part_of_the_same_sizes_is_taken_over(tiny, sources, tmp_path):
+    first = video_stage(tiny, sources)
+    nn.init.normal_(first.model["identity_bank"].slot_embedding, std=3.0)
+    first.export(first.model, tmp_path)
+    again = video_stage(tiny, replace(sources, starts=(tmp_path,)))
+    expected = first.model["identity_bank"].slot_embedding.half().float()
+    assert torch.equal(again.model["identity_bank"].slot_embedding, expected)
+    wider = video_stage(tiny, replace(sources, starts=(tmp_path,)), width=128)
+    assert wider.model["identity_bank"].slot_embedding.shape[1] == 128
+
+
+def test_a_checkpoint_is_whole_and_in_small_files(tmp_path):
+    tensors = {str(index): torch.full((1_500_000,), float(index)) for index in range(6)}
+    for step in (2, 4, 6):
+        save_state(tmp_path, step, tensors, {"shards": ["a"]})
+    (tmp_path / ".step-00000008.part").mkdir()
+    loaded, notes = load_state(tmp_path)
+    assert notes == {"shards": ["a"], "step": 6}
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+    files = list((tmp_path / "step-00000006").glob("*.safetensors"))
+    assert len(files) > 1
+    assert max(path.stat().st_size for path in files) < FILE_LIMIT_BYTES + 4096
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == [
+        "step-00000004",
+        "step-00000006",
+    ]
+
+
+def test_learning_rate_and_average_follow_their_schedules():
+    settings = OptimiserSettings(num_steps=1000, batch_size=1, learning_rate=1.0, warmup_steps=10)
+    assert learning_rate(settings, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(settings, 500, 0.5) == 1.0
+    assert learning_rate(settings, 850, 0.85) == pytest.approx(0.5)
+    decays = [ema_decay(0.999, step) for step in range(0, 20_000, 100)]
+    assert decays == sorted(decays)
+    assert decays[-1] == 0.999
+
+
+def test_verification_auc_is_one_for_perfect_vectors_and_half_for_equal_ones():
+    people = torch.arange(6) // 2
+    assert verification_auc(torch.eye(3)[people], people) == 1.0
+    assert verification_auc(torch.ones(6, 3), people) == 0.5
+
+
+def _arguments(*words):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([*words, "--out", "x"])
+
+
+def test_the_command_changes_only_what_it_is_told():
+    assert command.settings_of(_arguments("video")) == PRESETS["cpu"]
+    limited = command.settings_of(_arguments("video", "--preset", "h200", "--minutes", "3"))
+    assert limited.video.optimiser.minutes == 3
+    assert limited.data == PRESETS["h200"].data
+
+
+@pytest.mark.parametrize("words", [("--minutes", "0"), ("--minutes", "nan"), ("--shards", "-1")])
+def test_numbers_without_sense_are_refused(words):
+    with pytest.raises(InputError, match="above 0"):
+        command.settings_of(_arguments("video", *words))
+
+
+def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_SHIPPED", tmp_path / "nothing")
+    call = command.TrainingRun(settings=tiny, folder=tmp_path, device="cpu", resume=False)
+    with pytest.raises(ModelError, match="train the stage 'autoencoder' first"):
+        command._take_shipped(call)
+
+
+def test_the_h200_preset_ends_within_25_minutes():
+    stages = PRESETS["h200"]
+    parts = (stages.autoencoder, stages.backbone, stages.video, stages.planner)
+    assert sum(part.optimiser.minutes for part in parts) <= 25
+    assert stages.file_limit_mb < 16
+
+
+def test_pools_of_the_stage_hold_only_their_split(tiny, shards, sources):
+    kind = ShardKind(
+        folder=shards, split="train", derivative="", read=lambda r: {"x": torch.zeros(len(r))}
+    )
+    pool = ShardPool(kind, 10)
+    pool.poll_all()
+    assert {name.split("-")[0] for name in pool.names} == {"train"}
+    assert isinstance(sources.frozen, FrozenModels)

@@ -1,0 +1,174 @@
+"""Laws of the data: seeds, bytes, resuming, streaming."""
+
+import json
+import multiprocessing
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from idvid.errors import SeedError
+from idvid.people.seeds import split_of
+from idvid.training.feeder import Feeder, FeederJob, clip_jobs, make_shards
+from idvid.training.pool import ShardKind, ShardPool, tensors_of
+from idvid.training.records import Record, clear_partials, record_names, record_path, write_record
+from idvid.training.seeding import MAX_PEOPLE, detail_seed, person_seeds, scene_seed
+from idvid.training.shards import ShardJob, write_clips
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_seeds_stay_in_their_split_and_nobody_appears_twice(split):
+    people = [seed for clip in range(50) for seed in person_seeds(split, clip, MAX_PEOPLE)]
+    assert len(set(people)) == 150
+    details = [detail_seed(split, number) for number in (0, 49_999, 10**7)]
+    scenes = [scene_seed(split, clip) for clip in range(50)]
+    assert {split_of(seed) for seed in people + details + scenes} == {split}
+
+
+def test_a_split_never_runs_into_the_next_one():
+    with pytest.raises(SeedError, match="fewer clips"):
+        person_seeds("train", 300_000, 1)
+    with pytest.raises(SeedError, match="fewer clips"):
+        scene_seed("validation", 50_000)
+
+
+def test_the_same_shard_has_the_same_bytes(tiny, shards, tmp_path):
+    job = ShardJob(split="validation", number=0)
+    write_clips(tmp_path, job, tiny.data)
+    again = record_path(tmp_path, job.name).read_bytes()
+    assert again == record_path(shards, job.name).read_bytes()
+
+
+def test_a_killed_renderer_goes_on_where_it_stopped(tiny, shards, tmp_path):
+    jobs = clip_jobs(tiny.data)
+    for job in jobs[:-1]:
+        record_path(tmp_path, job.name).write_bytes(record_path(shards, job.name).read_bytes())
+    stamps = [record_path(tmp_path, job.name).stat().st_mtime_ns for job in jobs[:-1]]
+    (tmp_path / f".{jobs[-1].name}.safetensors.99.part").write_bytes(b"half a shard")
+    clear_partials(tmp_path)
+    make_shards(FeederJob(folder=tmp_path, data=tiny.data, kinds=("clips",)))
+    assert [record_path(tmp_path, job.name).stat().st_mtime_ns for job in jobs[:-1]] == stamps
+    last = record_path(tmp_path, jobs[-1].name)
+    assert last.read_bytes() == record_path(shards, jobs[-1].name).read_bytes()
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
+
+
+def _write_for_ever(folder):
+    number = 0
+    while True:
+        values = np.full((4, 200_000), number, np.int32)
+        write_record(record_path(folder, f"train-{number:05d}"), {"values": values}, {})
+        number += 1
+
+
+def test_a_kill_while_writing_leaves_only_whole_shards(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(tmp_path,))
+    process.start()
+    while len(record_names(tmp_path, "train")) < 5:
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    names = record_names(tmp_path, "train")
+    assert len(names) >= 5
+    for name in names:
+        values = Record(record_path(tmp_path, name)).array("values")
+        assert (values == int(name.split("-")[1])).all()
+
+
+def test_a_shard_holds_what_it_says(tiny, shards):
+    record = Record(record_path(shards, "train-00000"))
+    assert record.shape("frames") == (2, 16, 64, 112, 3)
+    assert record.shape("references") == (2, 3, 2, 64, 64, 3)
+    captions = json.loads(record.notes["captions"])
+    assert all(len(phrasings) == 3 for phrasings in captions)
+    for count, phrasings in zip(record.array("is_person").sum(1), captions, strict=True):
+        assert all(("<c1>" in text) and (f"<c{count}>" in text) for text in phrasings)
+    assert Record(record_path(shards, "train-00001")).shape("frames")[1] == 8
+
+
+def test_a_view_is_written_as_the_array_it_shows(tmp_path):
+    view = np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1)
+    write_record(tmp_path / "a.safetensors", {"view": view}, {})
+    assert np.array_equal(Record(tmp_path / "a.safetensors").array("view"), view)
+
+
+def _pool(folder, limit=10):
+    def read(record):
+        return tensors_of(record, "values")
+
+    return ShardPool(ShardKind(folder=folder, split="train", derivative="", read=read), limit)
+
+
+def _put(folder, number):
+    values = {"values": np.full((3, 1), number, np.float32)}
+    write_record(record_path(folder, f"train-{number:05d}"), values, {})
+
+
+def test_the_stream_sees_new_shards_and_keeps_their_order(tmp_path):
+    pool = _pool(tmp_path)
+    assert pool.poll() == 0
+    _put(tmp_path, 5)
+    assert pool.poll() == 1
+    _put(tmp_path, 2)
+    assert pool.poll() == 1
+    assert pool.names == ["train-00005", "train-00002"]
+    drawn = pool.draw(np.random.default_rng(0), 64)
+    assert {float(shard["values"][rows][0]) for shard, rows in drawn} == {5.0, 2.0}
+
+
+def test_a_restored_pool_draws_what_it_drew(tmp_path):
+    for number in range(4):
+        _put(tmp_path, number)
+    pool, other = _pool(tmp_path), _pool(tmp_path)
+    pool.poll()
+    other.restore(pool.names)
+    one, two = (
+        [
+            (float(shard["values"][0]), rows.tolist())
+            for shard, rows in p.draw(np.random.default_rng(3), 9)
+        ]
+        for p in (pool, other)
+    )
+    assert one == two
+
+
+def test_a_full_pool_takes_no_more(tmp_path):
+    for number in range(4):
+        _put(tmp_path, number)
+    pool = _pool(tmp_path, limit=3)
+    pool.poll_all()
+    assert len(pool.names) == 3
+    assert len(pool) == 9
+
+
+def _fail():
+    raise SystemExit(3)
+
+
+def test_a_failing_worker_is_noticed():
+    with Feeder() as feeder:
+        feeder.start(_fail)
+        with pytest.raises(RuntimeError, match="code 3"):
+            feeder.join()
+
+
+def test_workers_share_the_work(tiny, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(
+        "idvid.training.feeder.write_clips", lambda _folder, job, _data: made.append(job.name)
+    )
+    data = replace(tiny.data, num_shards=5)
+    for worker in range(2):
+        make_shards(FeederJob(folder=tmp_path, data=data, kinds=("clips",)), worker, 2)
+    assert sorted(made) == sorted(job.name for job in clip_jobs(data))
+
+
+def test_draws_are_those_of_their_step():
+    from idvid.training.pool import Draws
+
+    one, same, next_ = Draws.of_step(1, 7), Draws.of_step(1, 7), Draws.of_step(1, 8)
+    values = [torch.rand(3, generator=draws.torch) for draws in (one, same, next_)]
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
