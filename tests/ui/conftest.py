@@ -83,6 +83,16 @@ def rendered_server(tmp_path_factory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def page_server(tmp_path_factory, request) -> Iterator[Server]:
+    """`python app.py` as a user starts it; without bundled weights the page on photos."""
+    if not (ROOT / "idvid" / "weights" / "mini").is_dir():
+        yield request.getfixturevalue("rendered_server")
+        return
+    with serving(ROOT / "app.py", tmp_path_factory.mktemp("bundled")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def photos(tmp_path_factory) -> dict[str, list[Path]]:
     """Files with three photos of each of two people, by name."""
     folder = tmp_path_factory.mktemp("photos")
