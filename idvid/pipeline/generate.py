@@ -38,13 +38,15 @@ from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.prepare import PreparedScene, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
-    NEW_FRAMES,
     History,
     Remembered,
     Window,
+    finished_frames,
+    frame_times,
     in_view,
     plan_windows,
     remember,
+    step_counts,
 )
 from idvid.types import Clip, StepDone, WindowDone
 
@@ -60,7 +62,6 @@ if TYPE_CHECKING:
 
 HEIGHT_PX, WIDTH_PX = 128, 224
 BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
-_DISTANT_GAP_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ class IdVidPipeline(DiffusionPipeline):
             if latents is None:
                 return
             yield self.decode(window, latents)
-            history = remember(history, _finished(window, latents, states), request.method)
+            history = remember(history, finished_frames(window, latents, states), request.method)
 
     def prepare(
         self,
@@ -167,7 +168,7 @@ class IdVidPipeline(DiffusionPipeline):
         asked = PlanRequest(
             text=request.prepared.plan_text,
             slots=request.prepared.slots,
-            time_s=_times(window, view),
+            time_s=frame_times(window, view),
         )
         with torch.inference_mode():
             return plan_states(self.model.planner, asked, view, request.generator)
@@ -181,7 +182,7 @@ class IdVidPipeline(DiffusionPipeline):
         is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
         text, is_text = request.prepared.text
         return Conditions(
-            time_s=_times(window, view),
+            time_s=frame_times(window, view),
             text=text,
             is_text=is_text,
             landmarks=landmarks[None] / HEIGHT_PX,
@@ -208,7 +209,7 @@ class IdVidPipeline(DiffusionPipeline):
             finished = torch.stack([item.latents for item in view])[None]
         with torch.inference_mode(), self._autocast():
             predict = self._predictor(request, conditions)
-        done, total = _progress(window, request.settings.num_steps)
+        done, total = step_counts(window, request.settings.num_steps)
         steps = denoise(noise, finished, predict, request.settings.num_steps)
         latents = None
         while not cancelled():
@@ -300,30 +301,3 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
 
 def _without(conditions: Conditions, text: Tensor, is_text: Tensor) -> Conditions:
     return replace(conditions, text=text, is_text=is_text, identity=None)
-
-
-def _times(window: Window, view: tuple[Remembered, ...]) -> Tensor:
-    """Seconds (1, F + T) since the first frame in view.
-
-    Distant frames are told to lie just before the recent ones: the model has only seen windows of
-    a second or two, and how long ago they were matters less than that they are not now.
-    """
-    frames = [float(item.frame) for item in view]
-    for index in range(len(frames) - 2, -1, -1):
-        frames[index] = max(frames[index], frames[index + 1] - _DISTANT_GAP_FRAMES)
-    new = range(window.first_frame, window.first_frame + window.num_frames)
-    times = torch.tensor([*frames, *new], dtype=torch.float32) / FPS
-    return (times - times[0])[None]
-
-
-def _finished(window: Window, latents: Tensor, states: Tensor) -> tuple[Remembered, ...]:
-    return tuple(
-        Remembered(frame=window.first_frame + index, latents=latents[index], state=states[:, index])
-        for index in range(window.num_frames)
-    )
-
-
-def _progress(window: Window, steps_per_window: int) -> tuple[int, int]:
-    """Denoising steps done before this window, and of the whole clip."""
-    windows = -(-window.total_frames // NEW_FRAMES)
-    return window.first_frame // NEW_FRAMES * steps_per_window, windows * steps_per_window

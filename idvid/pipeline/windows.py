@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 FPS = 12.0
 NEW_FRAMES = 12  # per window: one second, so that players get whole segments of a second
 _DISTANT_CAPACITY = 8
+_DISTANT_GAP_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +79,31 @@ def in_view(history: History, method: Method) -> tuple[Remembered, ...]:
         step = len(distant) / method.distant_frames
         distant = [distant[int(index * step)] for index in range(method.distant_frames)]
     return (*distant, *history.recent)
+
+
+def frame_times(window: Window, view: tuple[Remembered, ...]) -> Tensor:
+    """Seconds (1, F + T) since the first frame in view.
+
+    Distant frames are told to lie just before the recent ones: the model has only seen windows of
+    a second or two, and how long ago they were matters less than that they are not now.
+    """
+    frames = [float(item.frame) for item in view]
+    for index in range(len(frames) - 2, -1, -1):
+        frames[index] = max(frames[index], frames[index + 1] - _DISTANT_GAP_FRAMES)
+    new = range(window.first_frame, window.first_frame + window.num_frames)
+    times = torch.tensor([*frames, *new], dtype=torch.float32) / FPS
+    return (times - times[0])[None]
+
+
+def finished_frames(window: Window, latents: Tensor, states: Tensor) -> tuple[Remembered, ...]:
+    """A window's frames to remember: latents (T, C, h, w), planner states (C, T, STATE)."""
+    return tuple(
+        Remembered(frame=window.first_frame + index, latents=latents[index], state=states[:, index])
+        for index in range(window.num_frames)
+    )
+
+
+def step_counts(window: Window, steps_per_window: int) -> tuple[int, int]:
+    """Denoising steps done before this window, and of the whole clip."""
+    windows = -(-window.total_frames // NEW_FRAMES)
+    return window.first_frame // NEW_FRAMES * steps_per_window, windows * steps_per_window
