@@ -204,9 +204,8 @@ class IdVidPipeline(DiffusionPipeline):
         rows, columns = HEIGHT_PX // SPATIAL_FACTOR, WIDTH_PX // SPATIAL_FACTOR
         shape = (1, window.num_frames, channels, rows, columns)
         noise = torch.randn(shape, generator=request.generator)
-        finished = torch.zeros(1, 0, *shape[2:])
-        if view:
-            finished = torch.stack([item.latents for item in view])[None]
+        known = [item.latents[None] for item in view]
+        finished = torch.cat([torch.zeros(0, *shape[2:]), *known])[None]
         with torch.inference_mode(), self._autocast():
             predict = self._predictor(request, conditions)
         done, total = step_counts(window, request.settings.num_steps)
@@ -247,7 +246,9 @@ class IdVidPipeline(DiffusionPipeline):
         if scale == 1:
             return lambda noisy, level: transformer(noisy, level, full).float()
         text, is_text = request.prepared.no_text
-        bare = transformer.prepare(_without(conditions, text, is_text), rows, columns)
+        bare = transformer.prepare(
+            replace(conditions, text=text, is_text=is_text, identity=None), rows, columns
+        )
 
         def predict(noisy: Tensor, level: Tensor) -> Tensor:
             with_all = transformer(noisy, level, full).float()
@@ -297,7 +298,3 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
     for part in pipeline.model.parts().values():
         part.eval().requires_grad_(False)
     return pipeline
-
-
-def _without(conditions: Conditions, text: Tensor, is_text: Tensor) -> Conditions:
-    return replace(conditions, text=text, is_text=is_text, identity=None)
