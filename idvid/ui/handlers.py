@@ -227,7 +227,7 @@ def wire_run(handlers: Handlers, quiet: dict[str, Any]) -> None:
     screens = [part for screen in page.screens for part in screen.parts()]
     outputs = [form.go, form.stop, form.seed, page.status, page.notes, page.comparison, *screens]
     form.check.click(
-        handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.notes
+        handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.status
     )
     begun = form.go.click(handlers.begin, inputs, outputs, **quiet)  # errors need the queue
     made = begun.success(

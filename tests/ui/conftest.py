@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import shutil
 import socket
@@ -85,7 +86,7 @@ def rendered_server(tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def page_server(tmp_path_factory, request) -> Iterator[Server]:
     """`python app.py` as a user starts it; without bundled weights the page on photos."""
-    if not (ROOT / "idvid" / "weights" / "mini").is_dir():
+    if not (ROOT / "idvid" / "weights" / "mini" / "model_index.json").is_file():
         yield request.getfixturevalue("rendered_server")
         return
     with serving(ROOT / "app.py", tmp_path_factory.mktemp("bundled")) as server:
@@ -138,10 +139,12 @@ def engine(pipeline) -> Engine:
 def browser():
     """Chromium, headless; without one the test is skipped unless IDVID_REQUIRE_BROWSER=1."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not found:
-        reason = "no chromium: apt-get install --no-install-recommends chromium"
+    has_playwright = importlib.util.find_spec("playwright") is not None
+    if not (found and has_playwright):
+        reason = "no chromium (apt-get install --no-install-recommends chromium) or no playwright"
         (pytest.fail if os.environ.get("IDVID_REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
-    sync_api = pytest.importorskip("playwright.sync_api")
+    from playwright import sync_api
+
     flags = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
