@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -123,8 +124,17 @@ def wait_for(folder: Path, split: str, derivative: str, count: int) -> Iterator[
 
 
 def _alone(work: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(_NICENESS)
     import torch
 
     torch.set_num_threads(1)
     work(*arguments)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the training process is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

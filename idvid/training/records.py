@@ -42,7 +42,9 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self._file = safe_open(path, framework="numpy")
-        self.notes: dict[str, str] = json.loads((self._file.metadata() or {}).get(_NOTES, "{}"))
+        entries: dict[str, str] = self._file.metadata() or {}
+        # The first shards have their notes side by side.
+        self.notes = json.loads(entries[_NOTES]) if _NOTES in entries else entries
         self._slices = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118 - no dict
 
     def __len__(self) -> int:

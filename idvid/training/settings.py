@@ -126,7 +126,6 @@ class TrainingSettings:
     video: VideoSettings
     planner: PlannerSettings
     threads: int | None = None  # torch's threads in the training process; None: all cores
-    file_limit_mb: float = 9.0  # no written file of weights is larger
     seed: int = 0
 
 
@@ -163,18 +162,18 @@ H200 = TrainingSettings(
     ),
     autoencoder=AutoencoderSettings(
         optimiser=OptimiserSettings(
-            num_steps=30_000, batch_size=128, learning_rate=1.5e-3, minutes=4.0, sheet_minutes=2.0
+            num_steps=30_000, batch_size=128, learning_rate=1.5e-3, minutes=3.0, sheet_minutes=1.5
         )
     ),
     backbone=BackboneSettings(
         optimiser=OptimiserSettings(
-            num_steps=10_000, batch_size=512, learning_rate=2e-3, minutes=2.0, sheet_minutes=2.0
+            num_steps=10_000, batch_size=512, learning_rate=2e-3, minutes=1.5, sheet_minutes=1.0
         ),
         max_identities=16_384,
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(
-            num_steps=60_000, batch_size=64, learning_rate=5e-4, minutes=15.0, sheet_minutes=4.0
+            num_steps=60_000, batch_size=64, learning_rate=5e-4, minutes=14.5, sheet_minutes=4.0
         ),
         width=384,
         depth=12,
@@ -184,11 +183,10 @@ H200 = TrainingSettings(
     ),
     planner=PlannerSettings(
         optimiser=OptimiserSettings(
-            num_steps=10_000, batch_size=512, learning_rate=1e-3, minutes=2.0, sheet_minutes=2.0
+            num_steps=10_000, batch_size=512, learning_rate=1e-3, minutes=1.5, sheet_minutes=1.0
         )
     ),
     threads=4,
-    file_limit_mb=15.0,
 )
 
 PRESETS = {preset.name: preset for preset in (CPU, H200)}

@@ -12,12 +12,12 @@ from idvid.models.checkpoint import PART_CLASSES, load_bundled, load_part
 from idvid.training import command
 from idvid.training.autoencoder_stage import AutoencoderStage
 from idvid.training.backbone_stage import BackboneStage, verification_auc
-from idvid.training.cache import FrozenModels, derivative_name, load_frozen, write_encoded
+from idvid.training.cache import derivative_name, load_frozen, write_encoded
 from idvid.training.flow import flow_losses
 from idvid.training.loop import RunSettings, ema_decay, learning_rate, train
 from idvid.training.objective import frame_levels
 from idvid.training.planner_stage import PlannerStage
-from idvid.training.pool import Draws, ShardKind, ShardPool
+from idvid.training.pool import Draws
 from idvid.training.records import Record, record_names, record_path
 from idvid.training.settings import PRESETS, OptimiserSettings
 from idvid.training.state import FILE_LIMIT_BYTES, load_state, save_state
@@ -305,15 +305,5 @@ def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
 def test_the_h200_preset_ends_within_25_minutes():
     stages = PRESETS["h200"]
     parts = (stages.autoencoder, stages.backbone, stages.video, stages.planner)
-    assert sum(part.optimiser.minutes for part in parts) <= 25
-    assert stages.file_limit_mb < 16
-
-
-def test_pools_of_the_stage_hold_only_their_split(tiny, shards, sources):
-    kind = ShardKind(
-        folder=shards, split="train", derivative="", read=lambda r: {"x": torch.zeros(len(r))}
-    )
-    pool = ShardPool(kind, 10)
-    pool.poll_all()
-    assert {name.split("-")[0] for name in pool.names} == {"train"}
-    assert isinstance(sources.frozen, FrozenModels)
+    # Two minutes and more go by until the first shards are there.
+    assert sum(part.optimiser.minutes for part in parts) <= 22
