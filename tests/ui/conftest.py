@@ -119,7 +119,9 @@ def scene(photos) -> Scene:
         for name, files in photos.items()
     )
     first, second = (character.name for character in cast)
-    return Scene(prompt=f"@{first} talks to @{second}", characters=cast, seconds=1.0, seed=3)
+    return Scene(
+        prompt=f"@{first} talks to @{second} in a garden", characters=cast, seconds=1.0, seed=3
+    )
 
 
 @pytest.fixture

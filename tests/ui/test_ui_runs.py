@@ -129,6 +129,21 @@ def test_closing_a_run_closes_the_pipeline(engine, pipeline, scene, tmp_path):
     assert pipeline.opened == pipeline.closed > 0
 
 
+def test_the_real_pipeline_runs_here_too(tiny_folder, scene, tmp_path):
+    """Random weights: nobody is found, which must stay visible and break nothing."""
+    from idvid.pipeline.generate import load_pipeline
+
+    engine = Engine(load=lambda: load_pipeline(str(tiny_folder)))
+    events = list(run(ask(scene, "context", "locks"), engine, tmp_path, never))
+    (checked,) = of(Checked, events)
+    assert "garden" in checked.unknown_words
+    assert [finished.method for finished in of(Finished, events)] == ["context", "locks"]
+    for finished in of(Finished, events):
+        assert frame_count(finished.video) == 12
+        assert all(len(each.series) == 12 for each in finished.report.characters)
+    assert {step.total for step in of(Progress, events)} == {6}
+
+
 def test_a_run_waits_for_the_models_and_says_so(pipeline, scene, tmp_path):
     def load_slowly():
         time.sleep(0.6)
