@@ -1,6 +1,6 @@
 """Print the cost of synthetic people beside the prototype's: CPU seconds, one thread.
 
-python benchmarks/people.py [--clips 5]
+python -m benchmarks.people [--clips 5]
 """
 
 from __future__ import annotations

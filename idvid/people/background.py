@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from idvid.people.brush import Place, box, discs, over, soft_noise
 from idvid.people.noise import fractal_map, smoothstep
 
 if TYPE_CHECKING:
@@ -51,17 +52,6 @@ class BackgroundSpec:
     seed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Place:
-    """What a painter works with."""
-
-    u: NDArray[np.float64]  # (H, W)
-    v: NDArray[np.float64]  # (H, W)
-    width: float  # largest u
-    colour: NDArray[np.float64]  # (3,)
-    rng: Generator
-
-
 def sample_background(rng: Generator) -> BackgroundSpec:
     """A place of one of the kinds."""
     kinds, colours = tuple(PAINTERS), tuple(WALL_COLOURS)
@@ -93,52 +83,20 @@ def paint_background(
     return np.ascontiguousarray(picture, np.float32)
 
 
-def _over(below: NDArray, cover: NDArray, colour: NDArray) -> NDArray:
-    """The picture with a colour laid over it; touches only the part that is covered."""
-    rows, columns = np.flatnonzero(cover.any(1)), np.flatnonzero(cover.any(0))
-    if len(rows) == 0:
-        return below
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    share = cover[part][..., None]
-    colour = colour[part] if colour.ndim == 3 else colour
-    below[part] += share * (colour - below[part])
-    return below
-
-
-def _box(
-    place: Place, u: tuple[float, float], v: tuple[float, float], edge: float = 0.01
-) -> NDArray:
-    """1 inside a rectangle, soft at its edge."""
-    across = smoothstep(u[0] - edge, u[0] + edge, place.u) * smoothstep(
-        u[1] + edge, u[1] - edge, place.u
-    )
-    return (
-        across
-        * smoothstep(v[0] - edge, v[0] + edge, place.v)
-        * smoothstep(v[1] + edge, v[1] - edge, place.v)
-    )
-
-
-def _soft_noise(place: Place, frequency: float, octaves: int = 2) -> NDArray:
-    seed = int(place.rng.integers(1 << 16))
-    u, v = place.u.astype(np.float32), place.v.astype(np.float32)
-    return fractal_map(u, v, frequency, octaves, seed)
-
-
 def _wall(place: Place) -> NDArray:
     """A painted wall with a pool of light, sometimes a picture or a skirting board."""
     rng = place.rng
     centre = (rng.uniform(0, place.width), rng.uniform(-0.2, 0.5))
     pool = np.exp(-((place.u - centre[0]) ** 2 / 0.9 + (place.v - centre[1]) ** 2 / 0.7))
-    picture = place.colour * (0.62 + 0.45 * pool + 0.05 * _soft_noise(place, 3))[..., None]
+    picture = place.colour * (0.62 + 0.45 * pool + 0.05 * soft_noise(place, 3))[..., None]
     if rng.random() < 0.5:
         left = rng.choice([0.08, place.width - 0.5])
         frame, inner = (left, left + 0.36), (left + 0.03, left + 0.33)
-        picture = _over(
-            picture, _box(place, frame, (0.12, 0.52), 0.006), np.array([0.09, 0.06, 0.04])
+        picture = over(
+            picture, box(place, frame, (0.12, 0.52), 0.006), np.array([0.09, 0.06, 0.04])
         )
-        art = rng.uniform(0.1, 0.6, 3) * (0.6 + 0.6 * _soft_noise(place, 5))[..., None]
-        picture = _over(picture, _box(place, inner, (0.15, 0.49), 0.006), art)
+        art = rng.uniform(0.1, 0.6, 3) * (0.6 + 0.6 * soft_noise(place, 5))[..., None]
+        picture = over(picture, box(place, inner, (0.15, 0.49), 0.006), art)
     return picture
 
 
@@ -152,7 +110,7 @@ def _sky(place: Place, horizon: float) -> NDArray:
         3,
         int(place.rng.integers(1 << 16)),
     )
-    return _over(sky, 0.75 * smoothstep(0.48, 0.75, stretched), np.array([0.80, 0.82, 0.84]))
+    return over(sky, 0.75 * smoothstep(0.48, 0.75, stretched), np.array([0.80, 0.82, 0.84]))
 
 
 def _field(place: Place) -> NDArray:
@@ -162,10 +120,10 @@ def _field(place: Place) -> NDArray:
     for depth, colour in ((0.0, (0.20, 0.30, 0.30)), (0.06, (0.12, 0.24, 0.10))):
         phase, waves = place.rng.uniform(0, 6.28), place.rng.uniform(2, 4)
         edge = horizon + depth + 0.035 * np.sin(place.u * waves + phase)
-        picture = _over(picture, smoothstep(-0.008, 0.008, place.v - edge), np.array(colour))
+        picture = over(picture, smoothstep(-0.008, 0.008, place.v - edge), np.array(colour))
     ground = smoothstep(horizon + 0.12, horizon + 0.16, place.v)
-    grass = np.array([0.20, 0.33, 0.08]) * (0.75 + 0.5 * _soft_noise(place, 6, 3))[..., None]
-    return _over(picture, ground, grass)
+    grass = np.array([0.20, 0.33, 0.08]) * (0.75 + 0.5 * soft_noise(place, 6, 3))[..., None]
+    return over(picture, ground, grass)
 
 
 def _sea(place: Place) -> NDArray:
@@ -176,36 +134,22 @@ def _sea(place: Place) -> NDArray:
         (place.u * 1.5).astype(np.float32), (place.v * 14).astype(np.float32), 3.0, 2, 11
     )
     water = np.array([0.04, 0.20, 0.30]) * (0.8 + 0.5 * glitter)[..., None]
-    picture = _over(picture, smoothstep(-0.004, 0.004, place.v - horizon), water)
+    picture = over(picture, smoothstep(-0.004, 0.004, place.v - horizon), water)
     shore = horizon + 0.30 + 0.03 * np.sin(place.u * 2.3)
-    return _over(picture, smoothstep(-0.02, 0.02, place.v - shore), np.array([0.50, 0.40, 0.26]))
+    return over(picture, smoothstep(-0.02, 0.02, place.v - shore), np.array([0.50, 0.40, 0.26]))
 
 
 def _trees(place: Place) -> NDArray:
     """A park: trunks and leaves with light shining through."""
-    picture = np.array([0.10, 0.19, 0.07]) * (0.4 + 1.1 * _soft_noise(place, 4, 3))[..., None]
+    picture = np.array([0.10, 0.19, 0.07]) * (0.4 + 1.1 * soft_noise(place, 4, 3))[..., None]
     for _ in range(5):
         u, w = place.rng.uniform(0, place.width), place.rng.uniform(0.02, 0.05)
-        picture = _over(
-            picture, _box(place, (u, u + w), (-0.2, 0.9)), np.array([0.055, 0.04, 0.03])
-        )
-    picture = _discs(
+        picture = over(picture, box(place, (u, u + w), (-0.2, 0.9)), np.array([0.055, 0.04, 0.03]))
+    picture = discs(
         place, picture, 26, (0.02, 0.055), np.array([[0.55, 0.62, 0.30], [0.40, 0.55, 0.2]])
     )
     ground = np.array([0.15, 0.22, 0.07])
-    return _over(picture, smoothstep(0.80, 0.86, place.v), ground)
-
-
-def _discs(
-    place: Place, picture: NDArray, count: int, radius: tuple[float, float], colours: NDArray
-) -> NDArray:
-    for _ in range(count):
-        u, v = place.rng.uniform(0, place.width), place.rng.uniform(0.0, 0.8)
-        size, strength = place.rng.uniform(*radius), place.rng.uniform(0.25, 0.75)
-        distance = np.hypot(place.u - u, place.v - v)
-        cover = strength * smoothstep(size * 1.12, size * 0.88, distance)
-        picture = _over(picture, cover, colours[place.rng.integers(len(colours))])
-    return picture
+    return over(picture, smoothstep(0.80, 0.86, place.v), ground)
 
 
 def _street(place: Place) -> NDArray:
@@ -216,9 +160,9 @@ def _street(place: Place) -> NDArray:
     while u < place.width:
         w, top = place.rng.uniform(0.2, 0.5), place.rng.uniform(0.05, 0.4)
         colour = np.array([0.025, 0.025, 0.035]) * place.rng.uniform(0.5, 1.6)
-        picture = _over(picture, _box(place, (u, u + w), (top, 2.0)), colour)
+        picture = over(picture, box(place, (u, u + w), (top, 2.0)), colour)
         u += w
-    return _discs(place, picture, 22, (0.02, 0.07), BOKEH)
+    return discs(place, picture, 22, (0.02, 0.07), BOKEH)
 
 
 def _window(place: Place) -> NDArray:
@@ -227,17 +171,17 @@ def _window(place: Place) -> NDArray:
     left = place.rng.uniform(0.1, max(0.15, place.width - 1.2))
     right, bottom = left + place.rng.uniform(0.8, 1.1), place.rng.uniform(0.62, 0.8)
     frame = np.array([0.50, 0.48, 0.44])
-    picture = _over(picture, _box(place, (left - 0.05, right + 0.05), (-0.5, bottom + 0.05)), frame)
+    picture = over(picture, box(place, (left - 0.05, right + 0.05), (-0.5, bottom + 0.05)), frame)
     outside = _sky(place, 0.9)
     hedge = smoothstep(bottom - 0.16, bottom - 0.10, place.v + 0.02 * np.sin(place.u * 9))
-    outside = _over(outside, hedge, np.array([0.12, 0.25, 0.10]))
-    picture = _over(picture, _box(place, (left, right), (-0.5, bottom)), outside)
+    outside = over(outside, hedge, np.array([0.12, 0.25, 0.10]))
+    picture = over(picture, box(place, (left, right), (-0.5, bottom)), outside)
     middle = (left + right) / 2
-    picture = _over(picture, _box(place, (middle - 0.018, middle + 0.018), (-0.5, bottom)), frame)
-    picture = _over(picture, _box(place, (left, right), (0.24, 0.27)), frame)
+    picture = over(picture, box(place, (middle - 0.018, middle + 0.018), (-0.5, bottom)), frame)
+    picture = over(picture, box(place, (left, right), (0.24, 0.27)), frame)
     cloth = place.colour[::-1] * 0.8
     for start, end in ((left - 0.22, left + 0.04), (right - 0.04, right + 0.22)):
-        picture = _over(picture, _box(place, (start, end), (-0.5, 2.0)), _folds(place, cloth, 60))
+        picture = over(picture, box(place, (start, end), (-0.5, 2.0)), _folds(place, cloth, 60))
     return picture
 
 
@@ -265,10 +209,10 @@ def _bookshelf(place: Place) -> NDArray:
             grey = place.rng.uniform(0.05, 0.4)
             colour = grey * (0.35 + 1.1 * place.rng.random(3))
             spine = (u + 0.002, u + w - 0.002)
-            picture = _over(picture, _box(place, spine, (v + gap, v + height), 0.004), colour)
+            picture = over(picture, box(place, spine, (v + gap, v + height), 0.004), colour)
             u += w
-        picture = _over(
-            picture, _box(place, (-1, 9), (v + height - 0.005, v + height + 0.025), 0.005), shelf
+        picture = over(
+            picture, box(place, (-1, 9), (v + height - 0.005, v + height + 0.025), 0.005), shelf
         )
         v += height + 0.02
     return picture * (1.1 - 0.3 * place.v)[..., None]
@@ -289,7 +233,7 @@ def _bricks(place: Place) -> NDArray:
     table = place.rng.uniform(0.7, 1.25, (64, 64))
     shade = table[row.astype(int) % 64, column.astype(int) % 64]
     brick = np.array([0.27, 0.10, 0.065]) * shade[..., None]
-    return _over(brick, mortar, np.array([0.30, 0.27, 0.24])) * (1.1 - 0.25 * place.v)[..., None]
+    return over(brick, mortar, np.array([0.30, 0.27, 0.24])) * (1.1 - 0.25 * place.v)[..., None]
 
 
 PAINTERS: dict[str, Painter] = {

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
     from idvid.people.spec import HairSpec
 
 COMBED_BACK = ("combed_back", "slick", "ponytail", "bun", "mohawk")
-COMBED_ASIDE = ("side_parted", "long_side", "bob", "long_straight", "long_fringe")
-CURLY = ("curly_short", "afro", "curly_long")
-SOFT_EDGE = 0.2  # extra ramp of the cap's thickness at the hairline of curly hair
 LONG = ("long_straight", "long_side", "long_fringe")
+COMBED_ASIDE = ("side_parted", "bob", *LONG)
+CURLY = ("curly_short", "afro", "curly_long")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,7 +91,8 @@ def _flow(hair: HairSpec, points: NDArray, normals: NDArray) -> NDArray:
         way = np.stack([x * 0.15, np.full(len(x), -0.15), -np.ones(len(x))], 1)
     elif hair.style in COMBED_ASIDE:
         side = np.tanh((x - hair.parting * 0.8) * 12)
-        way = np.stack([side, np.full(len(x), -0.5), np.full(len(x), -0.25)], 1)
+        down = -0.5 - 2.0 * smoothstep(7.8, 7.0, points[:, 1])
+        way = np.stack([side, down, np.full(len(x), -0.25)], 1)
     else:
         way = points - (0, 8.3, -0.2)
         way[:, 1] -= 0.3
@@ -144,7 +144,7 @@ def _cap(hair: HairSpec, body: Body, scalp: Scalp) -> Mesh:
     keep = (scalp.inside[skin].max(1) > -0.10) & scalp.is_head[skin].all(1)
     triangles, source = cut_triangles(skin, keep)
     points, inside = scalp.points[source], scalp.inside[source]
-    ramp = 0.22 + SOFT_EDGE * (hair.style in CURLY)
+    ramp = 0.42 if hair.style in CURLY else 0.22  # curls thicken more slowly
     thickness = _thickness(hair, points) * smoothstep(-0.06, ramp, inside) + 0.012
     attributes = np.zeros((len(source), NUM_ATTRIBUTES), np.float32)
     attributes[:, CANON_X : CANON_Z + 1] = points

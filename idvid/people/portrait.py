@@ -81,7 +81,7 @@ def render_portrait(
 
 def _setting(rng: Generator, neutral: bool) -> tuple:
     if neutral:
-        background = BackgroundSpec(kind="wall", colour="grey", blur=0.02, seed=0)
+        background = BackgroundSpec(kind="wall", colour="grey", blur=0.02, seed=1)
         return background, sample_light(np.random.default_rng(0), ("soft",))
     background = sample_background(rng)
     return background, sample_light(rng, fitting_lights(background.kind))

@@ -11,8 +11,9 @@ from idvid.people.anatomy import Motion, bone_matrices, follow, move_by_bones, p
 from idvid.people.assets import add_target, load_asset
 from idvid.people.mesh import vertex_normals
 from idvid.people.noise import kernel
+from idvid.people.pixels import SAMPLES, Canvas, develop, paint_person
 from idvid.people.raster import DepthMap, basis_of, depth_map, draw, empty_buffers
-from idvid.people.shading import SAMPLES, Canvas, Painted, Posed, Rig, develop, paint_person
+from idvid.people.shading import Painted, Posed, Rig
 from idvid.people.surfaces import FACE_PARTS
 
 if TYPE_CHECKING:

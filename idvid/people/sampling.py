@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from idvid.people import odds
 from idvid.people import spec as sp
 from idvid.people.assets import load_asset
 from idvid.people.seeds import stream
@@ -42,7 +43,7 @@ OPPOSITES = (
     ("triangle", "pointed"),
 )
 # Faces at rest should look at ease, so a few sliders lean towards the friendlier side.
-SLIDER_LEAN = {"eyebrows-angle": -0.16, "mouth-angles": 0.22}
+SLIDER_LEAN = {"eyebrows-angle": -0.10, "mouth-angles": 0.22}
 SLIDER_FLOOR = {"mouth-scale": -0.25, "eye-scale": -0.4, "eye-height": -0.4, "mouth-angles": -0.12}
 SLIDER_CEILING = {"eyebrows-angle": 0.1}
 HEAD_SHAPES = (
@@ -53,80 +54,6 @@ HEAD_SHAPES = (
     "triangular",
     "invertedtriangular",
     "diamond",
-)
-IRIS_COLOURS = (
-    (0.10, 0.045, 0.018),
-    (0.055, 0.025, 0.012),
-    (0.16, 0.085, 0.03),
-    (0.10, 0.16, 0.26),
-    (0.17, 0.24, 0.30),
-    (0.07, 0.16, 0.08),
-    (0.16, 0.17, 0.15),
-    (0.22, 0.15, 0.05),
-)
-IRIS_LIGHT = (0.2, 0.1, 0.12, 0.2, 0.12, 0.12, 0.09, 0.05)
-IRIS_DARK = (0.35, 0.6, 0.04, 0.0, 0.0, 0.0, 0.0, 0.01)
-NATURAL_HAIR = (
-    "black",
-    "dark brown",
-    "brown",
-    "chestnut",
-    "light brown",
-    "blond",
-    "ginger",
-    "red",
-    "platinum blond",
-)
-HAIR_BY_ANCESTRY = (
-    (0.15, 0.22, 0.2, 0.1, 0.1, 0.1, 0.06, 0.04, 0.03),
-    (0.7, 0.22, 0.05, 0.01, 0.0, 0.01, 0.0, 0.0, 0.01),
-    (0.65, 0.22, 0.08, 0.02, 0.0, 0.02, 0.0, 0.01, 0.0),
-)
-DYED_HAIR = ("blue", "pink", "green", "purple", "platinum blond")
-STYLES_OF_MEN = {
-    "bald": 0.10,
-    "buzz": 0.11,
-    "side_parted": 0.19,
-    "combed_back": 0.13,
-    "messy": 0.12,
-    "curly_short": 0.09,
-    "afro": 0.05,
-    "slick": 0.08,
-    "mohawk": 0.03,
-    "bob": 0.02,
-    "long_straight": 0.03,
-    "ponytail": 0.02,
-    "bun": 0.03,
-}
-STYLES_OF_WOMEN = {
-    "bob": 0.14,
-    "long_straight": 0.16,
-    "long_side": 0.15,
-    "ponytail": 0.10,
-    "bun": 0.08,
-    "long_fringe": 0.12,
-    "curly_long": 0.10,
-    "curly_short": 0.05,
-    "afro": 0.04,
-    "side_parted": 0.03,
-    "messy": 0.02,
-    "buzz": 0.01,
-}
-BEARD_ODDS = (0.34, 0.22, 0.09, 0.10, 0.12, 0.09, 0.04)
-LIPSTICKS = (
-    (0.42, 0.03, 0.05),
-    (0.50, 0.12, 0.14),
-    (0.22, 0.02, 0.06),
-    (0.45, 0.10, 0.22),
-    (0.35, 0.10, 0.06),
-    (0.55, 0.20, 0.20),
-)
-EYESHADOWS = (
-    (0.10, 0.05, 0.04),
-    (0.05, 0.06, 0.16),
-    (0.20, 0.06, 0.12),
-    (0.05, 0.12, 0.09),
-    (0.02, 0.02, 0.02),
 )
 
 
@@ -141,8 +68,8 @@ def sample_person(seed: int) -> sp.PersonSpec:
     masculinity = float(np.clip((0.95 if man else 0.05) + rng.normal(0, 0.06), 0, 1))
     age = float(rng.beta(1.1, 2.0))
     ancestry = rng.dirichlet([0.45, 0.45, 0.45])
-    brow_colour = pick_weighted(rng, NATURAL_HAIR, ancestry @ np.array(HAIR_BY_ANCESTRY))
-    beard = pick_weighted(rng, sp.BEARDS, BEARD_ODDS) if man else "none"
+    brow_colour = pick_weighted(rng, odds.NATURAL_HAIR, ancestry @ np.array(odds.HAIR_BY_ANCESTRY))
+    beard = pick_weighted(rng, sp.BEARDS, odds.BEARD_ODDS) if man else "none"
     return sp.PersonSpec(
         seed=seed,
         masculinity=masculinity,
@@ -164,8 +91,8 @@ def sample_person(seed: int) -> sp.PersonSpec:
 
 def pick_weighted(rng: Generator, names: Sequence[str], weights: Sequence[float] | NDArray) -> str:
     """One of the names, with odds proportional to the weights."""
-    odds = np.asarray(weights, float)
-    return names[int(rng.choice(len(names), p=odds / odds.sum()))]
+    shares = np.asarray(weights, float)
+    return names[int(rng.choice(len(names), p=shares / shares.sum()))]
 
 
 def _triple(values: Sequence[float] | NDArray) -> sp.Colour:
@@ -241,7 +168,7 @@ def _sample_brows(rng: Generator, colour: str, man: bool) -> sp.BrowSpec:
         thickness=float(rng.uniform(0.026, 0.058) * (1.12 if man else 0.82)),
         height=float(rng.normal(0.01, 0.03)),
         arch=float(rng.uniform(0.0, 0.035)),
-        slope=float(np.clip(rng.normal(-0.03, 0.025), -0.09, 0.01)),
+        slope=float(np.clip(rng.normal(-0.016, 0.022), -0.07, 0.02)),
         density=float(rng.uniform(0.55, 1)),
         inner=float(rng.uniform(0.10, 0.17)),
         outer=float(rng.uniform(0.5, 0.62)),
@@ -249,8 +176,8 @@ def _sample_brows(rng: Generator, colour: str, man: bool) -> sp.BrowSpec:
 
 
 def _sample_eyes(rng: Generator, ancestry: NDArray) -> sp.EyeSpec:
-    odds = ancestry[0] * np.array(IRIS_LIGHT) + (1 - ancestry[0]) * np.array(IRIS_DARK)
-    base = np.array(IRIS_COLOURS[rng.choice(len(odds), p=odds / odds.sum())])
+    weights = ancestry[0] * np.array(odds.IRIS_LIGHT) + (1 - ancestry[0]) * np.array(odds.IRIS_DARK)
+    base = np.array(odds.IRIS_COLOURS[rng.choice(len(weights), p=weights / weights.sum())])
     return sp.EyeSpec(
         iris=_triple(base * np.exp(rng.normal(0, 0.2, 3))),
         pupil_angle=float(rng.uniform(0.13, 0.21)),
@@ -265,21 +192,21 @@ def _sample_makeup(rng: Generator, man: bool) -> sp.MakeupSpec:
     return sp.MakeupSpec(
         lip_tint=_triple(rng.normal(0, 1, 3)),
         lipstick=0.0 if man else lipstick,
-        lipstick_colour=LIPSTICKS[rng.integers(len(LIPSTICKS))],
+        lipstick_colour=odds.LIPSTICKS[rng.integers(len(odds.LIPSTICKS))],
         eyeshadow=0.0 if man else shadow,
-        eyeshadow_colour=EYESHADOWS[rng.integers(len(EYESHADOWS))],
+        eyeshadow_colour=odds.EYESHADOWS[rng.integers(len(odds.EYESHADOWS))],
         eyeliner=0.0 if man else liner,
     )
 
 
 def _sample_hair(rng: Generator, natural: str, age: float, man: bool) -> sp.HairSpec:
-    dice, grey, dyed = rng.random(), rng.integers(2), rng.integers(len(DYED_HAIR))
+    dice, grey, dyed = rng.random(), rng.integers(2), rng.integers(len(odds.DYED_HAIR))
     colour = natural
     if age > 0.55 and dice < age:
         colour = ("grey", "white")[grey]
     elif dice > 0.91:
-        colour = DYED_HAIR[dyed]
-    styles = STYLES_OF_MEN if man else STYLES_OF_WOMEN
+        colour = odds.DYED_HAIR[dyed]
+    styles = odds.STYLES_OF_MEN if man else odds.STYLES_OF_WOMEN
     return sp.HairSpec(
         style=pick_weighted(rng, tuple(styles), tuple(styles.values())),
         colour=colour,
