@@ -84,7 +84,7 @@ class Trainer:
         self._model, self._optimiser = self._accelerator.prepare(model, optimiser)
         self._step, self._elapsed_s = 0, 0.0
         self._started = time.monotonic()
-        self._sheet_due_s = 0.0
+        self._last_sheet_s = 0.0
 
     @property
     def progress(self) -> float:
@@ -134,15 +134,16 @@ class Trainer:
         _load_optimiser(self._optimiser, unpack(tensors, "optimiser"))
         self._step, self._elapsed_s = notes["step"], notes["elapsed_s"]
         self._started = time.monotonic()
+        self._last_sheet_s = self._elapsed_s
         self._stage.pool.restore(notes["shards"])
 
     def _after(self, logs: _Logs) -> None:
         if self._step % self._settings.checkpoint_every == 0:
             self._save()
-        if self._seconds() - self._sheet_due_s >= 60 * self._settings.sheet_minutes:
+        if self._seconds() - self._last_sheet_s >= 60 * self._settings.sheet_minutes:
             self._validate(logs)
             self._stage.export(self._average, self._run.model_folder)
-            self._sheet_due_s = self._seconds()
+            self._last_sheet_s = self._seconds()
 
     def _seconds(self) -> float:
         return self._elapsed_s + time.monotonic() - self._started
@@ -232,7 +233,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _attention(device: str) -> AbstractContextManager[None]:
+def _attention(device: str) -> AbstractContextManager[object]:
     """On the CPU the plain kernel trains faster than the fused one, whose biased backward is slow."""
     return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
 
