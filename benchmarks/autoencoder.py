@@ -1,6 +1,6 @@
 """Does the autoencoder keep people recognisable? 24 test people, before and after it, by the judge.
 
-    python benchmarks/autoencoder.py [--model FOLDER]
+    python -m benchmarks.autoencoder [--model FOLDER]
 
 Renders two clips' worth of frames of each person, encodes and decodes them, and prints how often
 the judge finds a face and how often it is nearest to its own person among the 24, in the original
@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from benchmarks.cast import NUM_PEOPLE, PEOPLE_SEED, usable_photos
 from idvid.faces.assign import similarity_to_galleries
 from idvid.faces.detect import detect_faces
 from idvid.faces.embed import load_judge
 from idvid.models.checkpoint import load_part
-from idvid.people import build_person, render_clip, render_portrait, sample_person, sample_scene
+from idvid.people import build_person, render_clip, sample_person, sample_scene
 from idvid.pipeline.generate import BUNDLED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NUM_PEOPLE, PHOTOS, FRAMES_PER_CLIP = 24, 3, 4
-PEOPLE_SEED, PHOTO_SEED, SCENE_SEED = 950_000, 960_000, 957_000
+FRAMES_PER_CLIP = 4
+SCENE_SEED = 957_000
 NEAR_PX = 24
 
 
@@ -52,11 +53,8 @@ def main() -> None:
 def gallery(person: object, index: int) -> NDArray[np.float32]:
     """Embeddings of a person's portraits."""
     judge = load_judge()
-    seeds = (PHOTO_SEED + index * PHOTOS + photo for photo in range(PHOTOS))
-    images = [render_portrait(person, seed, 256).image for seed in seeds]
-    seen = [(image, detect_faces(image)) for image in images]
-    kept = [(image, faces[0]) for image, faces in seen if faces]
-    return judge.embed([image for image, _ in kept], [face for _, face in kept])
+    photos = list(usable_photos(person, index))
+    return judge.embed(photos, [detect_faces(photo)[0] for photo in photos])
 
 
 def render(people: list) -> tuple[NDArray[np.uint8], list[tuple[int, int, NDArray[np.float32]]]]:

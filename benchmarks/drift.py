@@ -1,6 +1,6 @@
 """Time of a drift report: a 10 s clip of 224x128 with two people, beside real time.
 
-    python benchmarks/drift.py
+    python -m benchmarks.drift
 
 Prints one line with the split over the stages. CPU seconds stand beside wall seconds, because other
 work on the machine slows only the latter.

@@ -1,6 +1,6 @@
 """Does the bundled model keep faces? 24 unseen test people in 12 two-person scenes, by the judge.
 
-    python benchmarks/quality.py --out runs/quality [--seconds 4] [--scenes 12] [--steps 16]
+    python -m benchmarks.quality --out runs/quality [--seconds 4] [--scenes 12] [--steps 16]
 
 Prints presence, likeness and how often a generated face is nearest to its own person among the 24,
 for each method, and writes `quality.json` and a contact sheet. Nobody here was trained on
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.cast import NUM_PEOPLE, PEOPLE_SEED, usable_photos
 from idvid.config import GenerationSettings
 from idvid.faces.assign import similarity_to_galleries
 from idvid.faces.embed import load_judge
@@ -25,7 +26,7 @@ from idvid.faces.quality import check_references
 from idvid.faces.track import find_people
 from idvid.media.image import write_png
 from idvid.metrics.report import measure_clip
-from idvid.people import build_person, render_portrait, sample_person, sample_scene
+from idvid.people import build_person, sample_person, sample_scene
 from idvid.people.captions import caption
 from idvid.pipeline.generate import load_pipeline
 from idvid.types import Character, Scene
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from idvid.pipeline.generate import IdVidPipeline
     from idvid.types import Clip, DriftReport
 
-NUM_PEOPLE, PHOTOS = 24, 3
-PEOPLE_SEED, PHOTO_SEED, SCENE_SEED = 950_000, 960_000, 955_000
+SCENE_SEED = 955_000
 NAMES = ("ana", "ben")
 EVERY = 4  # faces of every fourth frame are compared with all 24 people
 METHODS = ("none", "context", "locks")
@@ -52,8 +52,7 @@ def cast() -> list:
     for index in range(NUM_PEOPLE):
         spec = sample_person(PEOPLE_SEED + index)
         person = build_person(spec)
-        seeds = (PHOTO_SEED + index * PHOTOS + photo for photo in range(PHOTOS))
-        photos = tuple(render_portrait(person, seed, 256).image for seed in seeds)
+        photos = usable_photos(person, index)
         people.append((Character(name=NAMES[index % 2], photos=photos), spec))
     return people
 

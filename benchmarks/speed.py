@@ -1,6 +1,6 @@
 """How fast is the main job? Two people, 4 s at 12 fps, `locks`, on this machine.
 
-    python benchmarks/speed.py [--seconds 4] [--steps 16]
+    python -m benchmarks.speed [--seconds 4] [--steps 16]
 
 Prints the seconds to the first pictures and to the whole clip, the split over stages and the peak
 memory of the process. Models are loaded before the clock starts, as they are on the page.
@@ -14,10 +14,11 @@ from collections import defaultdict
 
 import torch
 
+from benchmarks.cast import PEOPLE_SEED, usable_photos
 from idvid import runtime
 from idvid.config import GenerationSettings
 from idvid.faces.quality import check_references
-from idvid.people import build_person, render_portrait, sample_person
+from idvid.people import build_person, sample_person
 from idvid.pipeline.generate import IdVidPipeline, load_pipeline
 from idvid.types import Character, Scene, WindowDone
 
@@ -55,7 +56,7 @@ def request(seconds: float) -> tuple[Scene, tuple]:
     characters = []
     for name, seed in PEOPLE.items():
         person = build_person(sample_person(seed))
-        photos = tuple(render_portrait(person, 960_000 + i, 256).image for i in range(3))
+        photos = usable_photos(person, seed - PEOPLE_SEED)
         characters.append(Character(name=name, photos=photos))
     prompt = "@ana is on the left, talking, and @ben is on the right, smiling"
     scene = Scene(prompt=prompt, characters=tuple(characters), seconds=seconds, seed=1)

@@ -1,4 +1,4 @@
-"""Write the file map of ARCHITECTURE.md from the modules' docstrings: `python tools/file_map.py`."""
+"""Write the file map of ARCHITECTURE.md from the modules' docstrings: `python -m tools.file_map`."""
 
 import ast
 from pathlib import Path

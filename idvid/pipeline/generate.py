@@ -185,7 +185,7 @@ class IdVidPipeline(DiffusionPipeline):
             time_s=frame_times(window, view),
             text=text,
             is_text=is_text,
-            landmarks=landmarks[None] / HEIGHT_PX,
+            landmarks=(landmarks[None] + 0.5) / HEIGHT_PX,
             is_visible=is_visible[None],
             slots=request.prepared.slots,
             identity=self._identity(request, landmarks, is_visible),

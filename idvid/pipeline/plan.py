@@ -54,8 +54,8 @@ def plan_states(
 
 
 def plan_landmarks(states: Tensor, height_px: int) -> Tensor:
-    """Landmarks (C, T, 5, 2) in px of planner states (C, T, STATE)."""
-    return to_landmarks(states) * height_px
+    """Landmarks (C, T, 5, 2) in px, counted from pixel centres, of states (C, T, STATE)."""
+    return to_landmarks(states) * height_px - 0.5
 
 
 def _smooth(states: Tensor) -> Tensor:

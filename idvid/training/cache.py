@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from idvid import runtime
 from idvid.conditioning.references import (
     ReferencePictures,
     anchor_frames,
@@ -112,7 +113,10 @@ def write_encoded(record: Record, path: Path, frozen: FrozenModels) -> None:
     """Encode one shard; which references are drawn follows from the shard's name."""
     digest = hashlib.sha256(path.name.split(".")[0].encode()).digest()
     rng = np.random.default_rng(list(digest))
-    clips = [_encode_clip(record, index, frozen, rng) for index in range(len(record))]
+    device = frozen.autoencoder.device.type
+    is_fast = device != "cpu" or runtime.has_fast_bf16()
+    with torch.autocast(device, torch.bfloat16, enabled=is_fast):
+        clips = [_encode_clip(record, index, frozen, rng) for index in range(len(record))]
     arrays = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
     write_record(path, arrays, record.notes)
 

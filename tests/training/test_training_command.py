@@ -1,0 +1,61 @@
+"""Laws of schedules and of what the command makes of its arguments."""
+
+import pytest
+import torch
+
+from idvid.errors import InputError, ModelError
+from idvid.training import command
+from idvid.training.backbone_stage import verification_auc
+from idvid.training.loop import ema_decay, learning_rate
+from idvid.training.settings import PRESETS, OptimiserSettings
+
+
+def test_learning_rate_and_average_follow_their_schedules():
+    settings = OptimiserSettings(num_steps=1000, batch_size=1, learning_rate=1.0, warmup_steps=10)
+    assert learning_rate(settings, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(settings, 500, 0.5) == 1.0
+    assert learning_rate(settings, 850, 0.85) == pytest.approx(0.5)
+    decays = [ema_decay(0.999, step) for step in range(0, 20_000, 100)]
+    assert decays == sorted(decays)
+    assert decays[-1] == 0.999
+
+
+def test_verification_auc_is_one_for_perfect_vectors_and_half_for_equal_ones():
+    people = torch.arange(6) // 2
+    assert verification_auc(torch.eye(3)[people], people) == 1.0
+    assert verification_auc(torch.ones(6, 3), people) == 0.5
+
+
+def _arguments(*words):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([*words, "--out", "x"])
+
+
+def test_the_command_changes_only_what_it_is_told():
+    assert command.settings_of(_arguments("video")) == PRESETS["cpu"]
+    limited = command.settings_of(_arguments("video", "--preset", "h200", "--minutes", "3"))
+    assert limited.video.optimiser.minutes == 3
+    assert limited.data == PRESETS["h200"].data
+
+
+@pytest.mark.parametrize("words", [("--minutes", "0"), ("--minutes", "nan"), ("--shards", "-1")])
+def test_numbers_without_sense_are_refused(words):
+    with pytest.raises(InputError, match="above 0"):
+        command.settings_of(_arguments("video", *words))
+
+
+def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_SHIPPED", tmp_path / "nothing")
+    call = command.TrainingRun(settings=tiny, folder=tmp_path, device="cpu", resume=False)
+    with pytest.raises(ModelError, match="train the stage 'autoencoder' first"):
+        command._take_shipped(call)
+
+
+def test_the_h200_preset_ends_within_25_minutes():
+    stages = PRESETS["h200"]
+    parts = (stages.autoencoder, stages.backbone, stages.video, stages.planner)
+    # Two minutes and more go by until the first shards are there.
+    assert sum(part.optimiser.minutes for part in parts) <= 22

@@ -1,0 +1,46 @@
+"""Put a run's model folder into the package, in the format and sizes that ship.
+
+    python -m tools.ship_model RUN/model [--to idvid/weights/mini]
+
+Parts that the run did not train are kept as they are. Refuses to write a file over 9.5 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from idvid.models.checkpoint import PART_CLASSES, BundledModel, load_part, save_bundled
+
+LIMIT_BYTES = 9_500_000
+
+
+def main() -> None:
+    """Copy, then check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--to", type=Path, default=Path("idvid/weights/mini"))
+    arguments = parser.parse_args()
+    save_bundled(assemble(arguments.model, arguments.to), arguments.to)
+    files = [path for path in arguments.to.rglob("*") if path.is_file()]
+    large = [path.name for path in files if path.stat().st_size > LIMIT_BYTES]
+    if large:
+        sys.exit(f"{large[0]} is over {LIMIT_BYTES / 1e6:.1f} MB")
+    print(f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB")
+
+
+def assemble(new: Path, old: Path) -> BundledModel:
+    """Every part from the new folder if it is there, else from the old one."""
+    from transformers import PreTrainedTokenizerFast
+
+    def home(name: str) -> Path:
+        return new / name if (new / name).is_dir() else old / name
+
+    parts = {name: load_part(name, home(name)) for name in PART_CLASSES}
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(home("tokenizer"))
+    return BundledModel(**parts, tokenizer=tokenizer)
+
+
+if __name__ == "__main__":
+    main()
