@@ -21,4 +21,4 @@ test-gpu:
 	pytest -m gpu
 
 map: ## the file map of ARCHITECTURE.md
-	python tools/file_map.py
+	python -m tools.file_map
