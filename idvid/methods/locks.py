@@ -1,4 +1,8 @@
-"""Identity locks: the references speak at every denoising step (as Gen-4.5 is told to)."""
+"""Identity locks: the references speak at every denoising step (as Gen-4.5 is told to).
+
+In the first steps, where a small model has only a vague idea of the picture, the anchors also hold
+the faces in place; the later steps are the model's alone.
+"""
 
 from idvid.methods.method import Method
 
@@ -10,4 +14,5 @@ LOCKS = Method(
     uses_references=True,
     recent_frames=4,
     distant_frames=0,
+    hold_until=0.6,
 )

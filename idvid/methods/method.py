@@ -16,3 +16,4 @@ class Method:
     uses_references: bool  # identity tokens and anchors at every step
     recent_frames: int  # last frames that stay in the next window, clean
     distant_frames: int  # older frames, spread over the clip, that stay as well
+    hold_until: float = 0.0  # 0..1: the anchors hold the faces until this t of the denoising

@@ -45,6 +45,8 @@ class PreparedConditions:
     """Everything that does not change over the denoising steps of a window."""
 
     embedding: Tensor  # (B, T, N, D) face plan and, if given, the references warped to it
+    prior_mean: Tensor  # (B, T, C, h, w) what the anchors say about the clean latents
+    prior_variance: Tensor  # (B, T, 1, h, w) how little they say; 1 without identity
     text: tuple[tuple[Tensor, Tensor], ...]  # keys and values per block
     text_bias: Tensor  # (B, 1, 1, L)
     identity: tuple[IdentityContext | None, ...]  # per block
@@ -103,6 +105,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         self.plan_in = nn.Linear(PLAN_FEATURES, width)
         self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
         self.anchor_in = nn.Linear(patch_features + PATCH * PATCH, width)
+        self.anchor_gain = nn.Parameter(torch.full((latent_channels, 1, 1), 0.6))
+        self.anchor_trust = nn.Parameter(torch.tensor(0.4))
         modulation = nn.Linear(width, 6 * width)
         self.noise_in = nn.Sequential(nn.Linear(_NOISE_WIDTH, width), nn.SiLU(), modulation)
         self.blocks = nn.ModuleList(TransformerBlock(width) for _ in range(depth))
@@ -128,10 +132,14 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         slots = self.slot_in[conditions.slots]  # (B, C, D)
         embedding = embedding + torch.einsum("bctn,bcd->btnd", features[..., -1], slots)
         identity = _active(conditions.identity)
+        shape = (*conditions.time_s.shape, self.config["latent_channels"], 2 * rows, 2 * columns)
+        mean, variance = self._prior(identity, embedding.new_zeros(shape))
         if identity is not None:
             embedding = embedding + self._embed_anchors(identity)
         return PreparedConditions(
             embedding=embedding,
+            prior_mean=mean,
+            prior_variance=variance,
             text=tuple(block.text.keys_values(conditions.text) for block in self._blocks()),
             text_bias=padding_bias(conditions.is_text),
             identity=self._identity_contexts(identity, log_masks),
@@ -155,14 +163,18 @@ class VideoTransformer(ModelMixin, ConfigMixin):
             hidden = block(hidden, modulation, prepared, index)
         shift, scale = (modulation[:, :, :2] + self.modulation_out)[:, :, :, None].unbind(2)
         patches = self.patch_out(self.norm_out(hidden) * (1 + scale) + shift)
-        return rearrange(
-            patches,
-            "b t (r w) (c p q) -> b t c (r p) (w q)",
-            r=rows,
-            w=columns,
-            p=PATCH,
-            q=PATCH,
-        )
+        layout = "b t (r w) (c p q) -> b t c (r p) (w q)"
+        output = rearrange(patches, layout, r=rows, w=columns, p=PATCH, q=PATCH)
+        return _precondition(latents, noise_level, output, prepared)
+
+    def _prior(self, identity: Identity | None, zeros: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the clean latents before anything is seen of them."""
+        if identity is None:
+            return zeros, torch.ones_like(zeros[:, :, :1])
+        latents, coverage = identity.anchors[:, :, :-1], identity.anchors[:, :, -1:]
+        trusted = coverage * _anchor_weight(identity)[:, None, None]
+        variance = 1 - self.anchor_trust.clamp(0, 0.9) * trusted
+        return self.anchor_gain * trusted * latents, variance
 
     def _blocks(self) -> Iterable[TransformerBlock]:
         return cast("Iterable[TransformerBlock]", self.blocks)
@@ -189,6 +201,31 @@ def _active(identity: Identity | None) -> Identity | None:
 
 def _identity_weight(identity: Identity) -> Tensor:
     return (identity.is_given.to(identity.memory.dtype) * identity.strength)[:, None, None]
+
+
+def _anchor_weight(identity: Identity) -> Tensor:
+    """How much the anchors count (B, 1, 1): all at strength 1 and above, almost all at 0.8.
+
+    A mean that faded in proportion to the strength would only turn the face grey.
+    """
+    weight = 1 - (1 - min(identity.strength, 1.0)) ** 2
+    return (identity.is_given.to(identity.anchors.dtype) * weight)[:, None, None]
+
+
+def _precondition(
+    latents: Tensor, noise_level: Tensor, output: Tensor, prepared: PreparedConditions
+) -> Tensor:
+    """Add what needs no network (Karras et al. 2022, section 5, for a rectified flow).
+
+    With z = t x + (1 - t) e and x ~ N(mean, variance), the best guess of x from z alone is linear
+    in z and the mean; the network gives the rest, in units of that guess's deviation. A clean frame
+    passes through unchanged.
+    """
+    t = noise_level[:, :, None, None, None]
+    mean, variance = prepared.prior_mean.float(), prepared.prior_variance.float()
+    total = t**2 * variance + (1 - t) ** 2
+    guess = (t * variance * latents + (1 - t) ** 2 * mean) / total
+    return guess + (1 - t) * (variance / total).sqrt() * output.float()
 
 
 def _patchify(latents: Tensor) -> Tensor:

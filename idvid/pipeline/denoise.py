@@ -37,6 +37,22 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return unconditional + scale * (conditional - unconditional)
 
 
+def hold(clean: Tensor, known: Tensor, weight: Tensor, level: Tensor, until: float) -> Tensor:
+    """Pull an early prediction towards known values; from t = `until` on it is left alone.
+
+    Args:
+        clean: predicted clean latents (B, T, C, h, w).
+        known: what they should be near, same shape.
+        weight: how much it counts (B, T, 1, h, w), 0..1.
+        level: t of each frame (B, T); finished frames (t = 1) are never pulled.
+        until: 0 switches it off.
+    """
+    if until <= 0:
+        return clean
+    early = (1 - level / until).clamp(0, 1)[:, :, None, None, None]
+    return clean + early * weight * (known - clean)
+
+
 def denoise(
     noise: Tensor,
     finished: Tensor,

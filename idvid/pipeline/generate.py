@@ -9,7 +9,7 @@ step, so that a caller can stop between any two; memory does not grow with the c
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,9 @@ from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
-from idvid.pipeline.denoise import denoise, guide
+from idvid.pipeline.denoise import denoise, guide, hold
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
-from idvid.pipeline.prepare import PreparedScene, prepare_scene
+from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
     History,
@@ -57,21 +57,10 @@ if TYPE_CHECKING:
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
-    from idvid.methods import Method
     from idvid.types import Scene
 
 HEIGHT_PX, WIDTH_PX = 128, 224
 BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One clip in the making: what does not change from window to window."""
-
-    prepared: PreparedScene
-    settings: GenerationSettings
-    method: Method
-    generator: torch.Generator
 
 
 class IdVidPipeline(DiffusionPipeline):
@@ -239,20 +228,19 @@ class IdVidPipeline(DiffusionPipeline):
     def _predictor(
         self, request: Request, conditions: Conditions
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """The clean prediction of `denoise`, with guidance if it is asked for."""
+        """The clean prediction of `denoise`: guided if asked for, early faces held by anchors."""
         transformer, scale = self.model.transformer, request.settings.guidance_scale
         rows, columns = (side // SPATIAL_FACTOR // PATCH for side in (HEIGHT_PX, WIDTH_PX))
         full = transformer.prepare(conditions, rows, columns)
-        if scale == 1:
-            return lambda noisy, level: transformer(noisy, level, full).float()
         text, is_text = request.prepared.no_text
-        bare = transformer.prepare(
-            replace(conditions, text=text, is_text=is_text, identity=None), rows, columns
-        )
+        plain = replace(conditions, text=text, is_text=is_text, identity=None)
+        bare = full if scale == 1 else transformer.prepare(plain, rows, columns)
 
         def predict(noisy: Tensor, level: Tensor) -> Tensor:
-            with_all = transformer(noisy, level, full).float()
-            return guide(with_all, transformer(noisy, level, bare).float(), scale)
+            clean = transformer(noisy, level, full).float()
+            if scale != 1:
+                clean = guide(clean, transformer(noisy, level, bare).float(), scale)
+            return _held(clean, conditions.identity, level, request.method.hold_until)
 
         return predict
 
@@ -298,3 +286,10 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
     for part in pipeline.model.parts().values():
         part.eval().requires_grad_(False)
     return pipeline
+
+
+def _held(clean: Tensor, identity: Identity | None, level: Tensor, until: float) -> Tensor:
+    if identity is None:
+        return clean
+    weight = identity.anchors[:, :, -1:] * min(identity.strength, 1.0)
+    return hold(clean, identity.anchors[:, :, :-1], weight, level, until)

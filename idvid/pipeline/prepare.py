@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from idvid.conditioning.references import ReferenceFeatures, ReferencePictures
+    from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
+    from idvid.methods import Method
     from idvid.models.checkpoint import BundledModel
     from idvid.types import Scene
 
@@ -34,6 +36,16 @@ class PreparedScene:
     pictures: tuple[ReferencePictures, ...]  # per character; empty without references
     memory: Tensor | None  # (1, M, D) identity tokens; None without references
     owner: Tensor | None  # (1, M)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One clip in the making: what does not change from window to window."""
+
+    prepared: PreparedScene
+    settings: GenerationSettings
+    method: Method
+    generator: torch.Generator
 
 
 @torch.no_grad()

@@ -53,7 +53,7 @@ def conditions(tiny_model, references):
         identity=Identity(
             memory=memory,
             owner=owner,
-            anchors=torch.randn(1, FRAMES, 5, 2 * ROWS, 2 * COLUMNS),
+            anchors=torch.rand(1, FRAMES, 5, 2 * ROWS, 2 * COLUMNS),
             is_given=torch.ones(1, dtype=torch.bool),
         ),
     )
@@ -92,6 +92,8 @@ def test_an_untrained_gate_changes_nothing(tiny_model, conditions):
         torch.nn.init.zeros_(block.attention.identity_gate)
     torch.nn.init.zeros_(fresh.anchor_in.weight)
     torch.nn.init.zeros_(fresh.anchor_in.bias)
+    torch.nn.init.zeros_(fresh.anchor_gain)
+    torch.nn.init.zeros_(fresh.anchor_trust)
     model = replace(tiny_model, transformer=fresh)
     base = predict(model, replace(conditions, identity=None))
     torch.testing.assert_close(predict(model, conditions), base)

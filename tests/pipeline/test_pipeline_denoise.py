@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idvid.pipeline.denoise import denoise, guide, time_steps
+from idvid.pipeline.denoise import denoise, guide, hold, time_steps
 
 
 def test_time_runs_from_noise_to_clean_and_rises():
@@ -53,3 +53,13 @@ def test_guidance_one_is_the_conditional_prediction():
     conditional, unconditional = torch.randn(2, 5)
     torch.testing.assert_close(guide(conditional, unconditional, 1.0), conditional)
     torch.testing.assert_close(guide(conditional, unconditional, 0.0), unconditional)
+
+
+def test_holding_fades_with_t_and_never_touches_finished_frames():
+    clean, known = torch.zeros(1, 3, 1, 2, 2), torch.ones(1, 3, 1, 2, 2)
+    level = torch.tensor([[0.0, 0.3, 1.0]])
+    held = hold(clean, known, torch.ones(1, 3, 1, 2, 2), level, until=0.6)
+    torch.testing.assert_close(held[0, :, 0, 0, 0], torch.tensor([1.0, 0.5, 0.0]))
+    half = hold(clean, known, torch.full((1, 3, 1, 2, 2), 0.5), level, until=0.6)
+    torch.testing.assert_close(half, held / 2)
+    assert hold(clean, known, torch.ones(1, 3, 1, 2, 2), level, until=0.0) is clean
