@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STATE = 4 + 2 * NUM_LANDMARKS
 TIME_SCALE = 12.0
+SHARED_NOISE = 0.95  # share of the noise's variance that all frames of a character have in common
 # Roughly the spread of each part over the training scenes, so that all parts weigh alike.
 _ORIGIN_SHIFT = (0.875, 0.4)
 _ORIGIN_SCALE = (0.45, 0.08)
@@ -60,6 +61,19 @@ def to_landmarks(state: Tensor) -> Tensor:
         + points[..., :1] * along[..., None, :]
         + points[..., 1:] * across[..., None, :]
     )
+
+
+def window_noise(
+    shape: tuple[int, int, int, int], generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Standard normal noise (B, C, T, STATE) that neighbouring frames mostly share.
+
+    A face hardly moves from frame to frame; noise that hardly changes either leaves the model to
+    learn the motion instead of the standing still (Ge et al. 2023, "Preserve your own correlation").
+    """
+    common = torch.randn(*shape[:2], 1, shape[3], generator=generator, device=device)
+    own = torch.randn(shape, generator=generator, device=device)
+    return SHARED_NOISE**0.5 * common + (1 - SHARED_NOISE) ** 0.5 * own
 
 
 class FacePlanner(ModelMixin, ConfigMixin):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from idvid.models.face_planner import STATE, to_landmarks
+from idvid.models.face_planner import STATE, to_landmarks, window_noise
 from idvid.pipeline.denoise import denoise
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def plan_states(
     finished = torch.zeros(1, characters, 0, STATE)
     if view:
         finished = torch.stack([item.state for item in view], dim=1)[None]
-    noise = torch.randn(1, characters, count, STATE, generator=generator)
+    noise = window_noise((1, characters, count, STATE), generator)
     is_present = torch.ones(1, characters, dtype=torch.bool)
 
     def predict(state: Tensor, level: Tensor) -> Tensor:

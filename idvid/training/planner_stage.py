@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from idvid.models.face_planner import to_landmarks, to_state
+from idvid.models.face_planner import to_landmarks, to_state, window_noise
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.pipeline.denoise import denoise
 from idvid.training.objective import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
 MIXTURE = (0.4, 0.4, 0.2)  # of noise levels: one, clean prefix, independent
-_SHUFFLE_SHARE = 0.5
+_SHUFFLE_SHARE = 0.2
 _MIN_NOISE = 0.1
 _MEASURED, _STEPS, _SEED = 64, 12, 7
 _SHEET_SCALE = 128  # px per frame height
@@ -96,7 +96,8 @@ class PlannerStage:
         rows["slots"] = draw_slots(rows["is_person"], 0.0, draws.torch)
         loss = planner_loss(model, rows, draws.torch)
         truth = rows["landmarks"]
-        noise = torch.randn(to_state(truth).shape, generator=draws.torch, device=truth.device)
+        shape = to_state(truth).shape
+        noise = window_noise(shape, draws.torch, truth.device)  # pyright: ignore[reportArgumentType]
         *_, states = denoise(noise, noise[:, :, :0], predictor(model, rows), _STEPS, frame_dim=2)
         made = to_landmarks(states)
         draw_plans(sheet, made, truth, rows["is_person"])
@@ -146,7 +147,8 @@ def read_traces(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str,
 def predictor(model: nn.Module, rows: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """A function (noisy states, level (B, T)) -> clean states, under the rows' conditions."""
     planner = cast("FacePlanner", model.get_submodule("planner"))
-    text = cast("PromptEncoder", model.get_submodule("planner_prompt_encoder"))(rows["ids"])
+    ids = rows["ids"][:, : max(1, int((rows["ids"] != PAD_ID).sum(1).max()))]
+    text = cast("PromptEncoder", model.get_submodule("planner_prompt_encoder"))(ids)
 
     def predict(states: Tensor, level: Tensor) -> Tensor:
         known = (rows["time_s"], rows["slots"], rows["is_person"], text)
@@ -161,7 +163,7 @@ def planner_loss(model: nn.Module, rows: dict[str, Tensor], generator: torch.Gen
     clean = torch.where(rows["is_person"][..., None, None], clean, torch.zeros_like(clean))
     count, _, frames, _ = clean.shape
     level = frame_levels(count, frames, MIXTURE, generator)
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    noise = window_noise(clean.shape, generator, clean.device)  # pyright: ignore[reportArgumentType]
     spread = level[:, None].expand(clean.shape[:3])
     noisy = add_noise(clean, noise, spread)
     error = (predictor(model, rows)(noisy, level) - clean).square().mean(-1)

@@ -12,7 +12,7 @@ from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.checkpoint import load_bundled, load_part, save_bundled
 from idvid.models.face_backbone import FaceBackbone
 from idvid.models.face_plan import face_frame, plan_features, template, to_face, token_centres
-from idvid.models.face_planner import to_landmarks, to_state
+from idvid.models.face_planner import to_landmarks, to_state, window_noise
 from idvid.models.prompt_encoder import PromptEncoder
 
 
@@ -53,6 +53,14 @@ def test_planner_state_round_trips_landmarks():
     torch.manual_seed(0)
     landmarks = turned_face() + 0.02 * torch.randn(3, 4, 5, 2)
     torch.testing.assert_close(to_landmarks(to_state(landmarks)), landmarks, atol=1e-5, rtol=1e-4)
+
+
+def test_window_noise_is_standard_and_mostly_shared_over_time():
+    noise = window_noise((200, 2, 6, 14), torch.Generator().manual_seed(0))
+    assert abs(float(noise.std()) - 1) < 0.02
+    step = (noise[:, :, 1:] - noise[:, :, :-1]).square().mean()
+    assert abs(float(step) - 0.1) < 0.01  # 2 * (1 - 0.95)
+    assert abs(float((noise[:, 0] * noise[:, 1]).mean())) < 0.05  # characters share nothing
 
 
 def test_planner_ignores_characters_that_are_not_there(tiny_model):
