@@ -19,5 +19,5 @@ class GenerationSettings:
 
     method: str = "locks"
     identity_strength: float = 0.8  # 0..1.5; 0 is exactly the base model
-    num_steps: int = 16  # 1..100 denoising steps per window
-    guidance_scale: float = 2.0  # 1..10; 1 is no guidance
+    num_steps: int = 12  # 1..100 denoising steps per window
+    guidance_scale: float = 1.0  # 1..10; 1 is no guidance

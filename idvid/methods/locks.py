@@ -1,7 +1,7 @@
 """Identity locks: the references speak at every denoising step (as Gen-4.5 is told to).
 
-In the first steps, where a small model has only a vague idea of the picture, the anchors also hold
-the faces in place; the later steps are the model's alone.
+While a small model has only a vague idea of the picture the anchors also hold the faces, less and
+less with every step; the last step is the model's alone.
 """
 
 from idvid.methods.method import Method
@@ -14,5 +14,5 @@ LOCKS = Method(
     uses_references=True,
     recent_frames=4,
     distant_frames=0,
-    hold_until=0.6,
+    hold_until=1.0,
 )

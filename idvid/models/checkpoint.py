@@ -62,7 +62,9 @@ class BundledModel:
 def save_part(part: ModelMixin, folder: Path) -> None:
     """Write one part in half precision; the part itself keeps its precision."""
     part_class: Any = type(part)
-    copy = part_class.from_config(part.config)
+    # Private entries of a config say where it was loaded from, which is nobody's business.
+    public = {name: value for name, value in part.config.items() if not name.startswith("_")}
+    copy = part_class.from_config(public)
     copy.load_state_dict(part.state_dict())
     copy.half().save_pretrained(folder, max_shard_size=SHARD_SIZE)
 

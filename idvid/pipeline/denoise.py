@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TIME_SHIFT = 2.0  # > 1 spends more of the steps near the noise (Esser et al. 2024, equation 23)
+SHARED_NOISE = 0.6  # share of the noise's variance that the frames of a clip have in common
 _MIN_REMAINING = 0.02  # keeps the velocity finite in the last step
 
 
@@ -30,6 +31,22 @@ def euler(noisy: Tensor, clean: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """One step from t = start to t = end along the velocity towards the predicted clean value."""
     velocity = (clean - noisy) / (1 - start).clamp(min=_MIN_REMAINING)
     return clean if float(end) >= 1 else noisy + (end - start) * velocity
+
+
+def clip_noise(common: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Standard normal noise (1, count, C, h, w) that all frames of a clip mostly share.
+
+    It keeps what does not move (place, light, clothes) the same from frame to frame and from window
+    to window where a small model's attention over time would not (Ge et al. 2023, "Preserve your
+    own correlation").
+
+    Args:
+        common: the clip's own noise (C, h, w).
+        count: frames.
+        generator: of the rest.
+    """
+    own = torch.randn(1, count, *common.shape, generator=generator)
+    return SHARED_NOISE**0.5 * common + (1 - SHARED_NOISE) ** 0.5 * own
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:

@@ -33,7 +33,7 @@ from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
-from idvid.pipeline.denoise import denoise, guide, hold
+from idvid.pipeline.denoise import clip_noise, denoise, guide, hold
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
@@ -150,7 +150,15 @@ class IdVidPipeline(DiffusionPipeline):
             used = references if method.uses_references and settings.identity_strength > 0 else ()
             prepared = prepare_scene(self.model, scene, used)
         generator = torch.Generator().manual_seed(scene.seed)
-        return Request(prepared=prepared, settings=settings, method=method, generator=generator)
+        channels = self.model.autoencoder.config["latent_channels"]
+        rows, columns = HEIGHT_PX // SPATIAL_FACTOR, WIDTH_PX // SPATIAL_FACTOR
+        return Request(
+            prepared=prepared,
+            settings=settings,
+            method=method,
+            generator=generator,
+            noise=torch.randn(channels, rows, columns, generator=generator),
+        )
 
     def plan(self, request: Request, window: Window, view: tuple[Remembered, ...]) -> Tensor:
         """Planner states (C, T, STATE) of the window's new frames."""
@@ -189,12 +197,9 @@ class IdVidPipeline(DiffusionPipeline):
         cancelled: Callable[[], bool],
     ) -> Iterator[StepDone]:
         """Denoise the new frames; returns latents (T, C, h, w), or None if cancelled."""
-        channels = self.model.autoencoder.config["latent_channels"]
-        rows, columns = HEIGHT_PX // SPATIAL_FACTOR, WIDTH_PX // SPATIAL_FACTOR
-        shape = (1, window.num_frames, channels, rows, columns)
-        noise = torch.randn(shape, generator=request.generator)
+        noise = clip_noise(request.noise, window.num_frames, request.generator)
         known = [item.latents[None] for item in view]
-        finished = torch.cat([torch.zeros(0, *shape[2:]), *known])[None]
+        finished = torch.cat([torch.zeros(0, *request.noise.shape), *known])[None]
         with torch.inference_mode(), self._autocast():
             predict = self._predictor(request, conditions)
         done, total = step_counts(window, request.settings.num_steps)

@@ -46,6 +46,7 @@ class Request:
     settings: GenerationSettings
     method: Method
     generator: torch.Generator
+    noise: Tensor  # (C, h, w) what the frames' noise has in common
 
 
 @torch.no_grad()

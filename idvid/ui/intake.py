@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic_core import ErrorDetails
 
+DEFAULTS = GenerationSettings()
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
@@ -67,9 +68,9 @@ class SettingsRequest(BaseModel):
     """The advanced settings, each with its default."""
 
     model_config = STRICT
-    identity_strength: Annotated[float, Field(ge=0, le=1.5)] = 0.8
-    num_steps: Annotated[int, Field(ge=1, le=100)] = 16
-    guidance_scale: Annotated[float, Field(ge=1, le=10)] = 2.0
+    identity_strength: Annotated[float, Field(ge=0, le=1.5)] = DEFAULTS.identity_strength
+    num_steps: Annotated[int, Field(ge=1, le=100)] = DEFAULTS.num_steps
+    guidance_scale: Annotated[float, Field(ge=1, le=10)] = DEFAULTS.guidance_scale
 
 
 class CastRequest(BaseModel):

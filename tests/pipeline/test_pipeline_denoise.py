@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idvid.pipeline.denoise import denoise, guide, hold, time_steps
+from idvid.pipeline.denoise import SHARED_NOISE, clip_noise, denoise, guide, hold, time_steps
 
 
 def test_time_runs_from_noise_to_clean_and_rises():
@@ -47,6 +47,15 @@ def test_finished_frames_are_given_clean_and_untouched():
         assert torch.equal(given, finished)
         assert (level[:, :2] == 1).all()
         assert (level[:, 2:] < 1).all()
+
+
+def test_clip_noise_is_standard_and_mostly_shared():
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(12, 16, 28, generator=generator)
+    noise = clip_noise(common, 6, generator)
+    assert noise.shape == (1, 6, 12, 16, 28)
+    assert abs(float(noise.std()) - 1) < 0.02
+    assert abs(float((noise[0, 0] * noise[0, 1]).mean()) - SHARED_NOISE) < 0.05
 
 
 def test_guidance_one_is_the_conditional_prediction():
