@@ -8,7 +8,7 @@ seconds. Knows latents and tokens only: pictures, prompts and photos are encoded
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -41,17 +41,24 @@ _NOISE_WIDTH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockMemory:
+    """What one block reads beside its tokens."""
+
+    text: tuple[Tensor, Tensor]  # keys and values
+    text_bias: Tensor  # (B, 1, 1, L)
+    identity: IdentityContext | None
+    time_angles: Tensor  # (B, T, HEAD_WIDTH / 2)
+    grid_angles: Tensor  # (N, HEAD_WIDTH / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedConditions:
     """Everything that does not change over the denoising steps of a window."""
 
     embedding: Tensor  # (B, T, N, D) face plan and, if given, the references warped to it
     prior_mean: Tensor  # (B, T, C, h, w) what the anchors say about the clean latents
     prior_variance: Tensor  # (B, T, 1, h, w) how little they say; 1 without identity
-    text: tuple[tuple[Tensor, Tensor], ...]  # keys and values per block
-    text_bias: Tensor  # (B, 1, 1, L)
-    identity: tuple[IdentityContext | None, ...]  # per block
-    time_angles: Tensor  # (B, T, HEAD_WIDTH / 2)
-    grid_angles: Tensor  # (N, HEAD_WIDTH / 2)
+    memories: tuple[BlockMemory, ...]  # per block
 
 
 class TransformerBlock(nn.Module):
@@ -67,17 +74,15 @@ class TransformerBlock(nn.Module):
         self.feed_forward = SwiGLU(width)
         self.modulation = nn.Parameter(torch.randn(6, width) * 0.02)
 
-    def forward(
-        self, hidden: Tensor, modulation: Tensor, prepared: PreparedConditions, index: int
-    ) -> Tensor:
+    def forward(self, hidden: Tensor, modulation: Tensor, memory: BlockMemory) -> Tensor:
         """Map tokens (B, T, N, D); `modulation` (B, T, 6, D) comes from the noise levels."""
         shifts = (modulation + self.modulation)[:, :, :, None].unbind(2)
         shift, scale, gate, shift_out, scale_out, gate_out = shifts
         normed = self.norm_attention(hidden) * (1 + scale) + shift
-        hidden = hidden + gate * self.attention.attend_space(normed, prepared.grid_angles)
-        hidden = self.attention.attend_time(hidden, prepared.time_angles)
-        hidden = self.attention.attend_identity(hidden, prepared.identity[index])
-        hidden = self._attend_text(hidden, prepared.text[index], prepared.text_bias)
+        hidden = hidden + gate * self.attention.attend_space(normed, memory.grid_angles)
+        hidden = self.attention.attend_time(hidden, memory.time_angles)
+        hidden = self.attention.attend_identity(hidden, memory.identity)
+        hidden = self._attend_text(hidden, memory.text, memory.text_bias)
         normed = self.norm_out(hidden) * (1 + scale_out) + shift_out
         return hidden + gate_out * self.feed_forward(normed)
 
@@ -90,6 +95,8 @@ class TransformerBlock(nn.Module):
 
 class VideoTransformer(ModelMixin, ConfigMixin):
     """Predict the clean latents of a window of frames (rectified flow, Liu et al. 2022)."""
+
+    _repeated_blocks: ClassVar = ["TransformerBlock"]  # for diffusers' compile_repeated_blocks
 
     @register_to_config
     def __init__(
@@ -140,11 +147,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
             embedding=embedding,
             prior_mean=mean,
             prior_variance=variance,
-            text=tuple(block.text.keys_values(conditions.text) for block in self._blocks()),
-            text_bias=padding_bias(conditions.is_text),
-            identity=self._identity_contexts(identity, log_masks),
-            time_angles=rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH),
-            grid_angles=grid_angles(rows, columns, centres.device),
+            memories=self._memories(conditions, log_masks, (rows, columns)),
         )
 
     def forward(self, latents: Tensor, noise_level: Tensor, prepared: PreparedConditions) -> Tensor:
@@ -159,8 +162,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         hidden = self.patch_in(_patchify(latents)) + prepared.embedding
         noise = self.noise_in(sinusoidal(noise_level * 1000, _NOISE_WIDTH))
         modulation = rearrange(noise, "b t (six d) -> b t six d", six=6)
-        for index, block in enumerate(self._blocks()):
-            hidden = block(hidden, modulation, prepared, index)
+        for block, memory in zip(self._blocks(), prepared.memories, strict=True):
+            hidden = block(hidden, modulation, memory)
         shift, scale = (modulation[:, :, :2] + self.modulation_out)[:, :, :, None].unbind(2)
         patches = self.patch_out(self.norm_out(hidden) * (1 + scale) + shift)
         layout = "b t (r w) (c p q) -> b t c (r p) (w q)"
@@ -182,6 +185,24 @@ class VideoTransformer(ModelMixin, ConfigMixin):
     def _embed_anchors(self, identity: Identity) -> Tensor:
         embedded = self.anchor_in(_patchify(identity.anchors))
         return embedded * _identity_weight(identity)[:, None]
+
+    def _memories(
+        self, conditions: Conditions, log_masks: Tensor, grid: tuple[int, int]
+    ) -> tuple[BlockMemory, ...]:
+        contexts = self._identity_contexts(_active(conditions.identity), log_masks)
+        text_bias = padding_bias(conditions.is_text)
+        time = rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH)
+        place = grid_angles(*grid, log_masks.device)
+        return tuple(
+            BlockMemory(
+                text=block.text.keys_values(conditions.text),
+                text_bias=text_bias,
+                identity=context,
+                time_angles=time,
+                grid_angles=place,
+            )
+            for block, context in zip(self._blocks(), contexts, strict=True)
+        )
 
     def _identity_contexts(
         self, identity: Identity | None, log_masks: Tensor

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import torch
-
 from idvid.conditioning.identity import identity_memory
 from idvid.models.conditions import Conditions, Identity
 from idvid.models.video_transformer import PATCH
-from idvid.training.objective import add_noise, face_weight, velocity_loss
+from idvid.pipeline.denoise import SHARED_NOISE
+from idvid.training.objective import add_noise, clip_noise, face_weight, velocity_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +63,7 @@ def flow_losses(
 ) -> tuple[Tensor, Tensor]:
     """Predicted clean latents (B, T, C, h, w) and the velocity loss."""
     clean = batch.latents
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    noise = clip_noise(clean, generator, SHARED_NOISE)
     noisy = add_noise(clean, noise, level)
     predicted = predictor(model, batch)(noisy, level)
     size = (clean.shape[-2], clean.shape[-1])

@@ -1,4 +1,4 @@
-"""The training loop of every stage: AdamW, averaged weights, checkpoints, logs. Knows no data.
+"""The training loop of every stage: optimisers, averaged weights, checkpoints, logs. Knows no data.
 
 A run is a function of its settings and seed. With a wall limit the decay follows the clock instead
 of the step, and the learning rate is then the only thing that a resumed run may see differently.
@@ -12,12 +12,13 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from idvid.training.optimisers import build_optimisers, load_optimisers, optimiser_tensors
 from idvid.training.pool import Draws
 from idvid.training.state import load_state, pack, save_state, unpack
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch.utils.tensorboard import SummaryWriter
 
     from idvid.training.settings import OptimiserSettings
@@ -76,12 +77,8 @@ class Trainer:
         self._accelerator = Accelerator(mixed_precision="bf16", cpu=run.device == "cpu")
         model = stage.model.to(run.device).train()
         self._average = copy.deepcopy(model).requires_grad_(False).eval()
-        optimiser = torch.optim.AdamW(
-            _groups(model, self._settings.weight_decay),
-            lr=self._settings.learning_rate,
-            betas=self._settings.betas,
-        )
-        self._model, self._optimiser = self._accelerator.prepare(model, optimiser)
+        optimisers = build_optimisers(model, self._settings)
+        self._model, *self._optimisers = self._accelerator.prepare(model, *optimisers)
         self._step, self._elapsed_s = 0, 0.0
         self._started = time.monotonic()
         self._last_sheet_s = 0.0
@@ -100,15 +97,17 @@ class Trainer:
         if self._step % settings.poll_every == 0:
             stage.pool.poll()
         rate = learning_rate(settings, self._step, self.progress)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         draws = Draws.of_step(self._run.seed, self._step, self._run.device)
         with self._accelerator.autocast(), _attention(self._run.device):
             losses = stage.losses(self._model, draws, self.progress)
         self._accelerator.backward(losses["loss"])
         norm = self._accelerator.clip_grad_norm_(self._model.parameters(), settings.clip_norm)
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
+        for optimiser in self._optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         self._step += 1
         self._average_weights()
         logs.gather(losses)
@@ -131,7 +130,7 @@ class Trainer:
         tensors, notes = loaded
         self._model.load_state_dict(unpack(tensors, "model"))
         self._average.load_state_dict(unpack(tensors, "average"))
-        _load_optimiser(self._optimiser, unpack(tensors, "optimiser"))
+        load_optimisers(self._optimisers, unpack(tensors, "optimiser"))
         self._step, self._elapsed_s = notes["step"], notes["elapsed_s"]
         self._started = time.monotonic()
         self._last_sheet_s = self._elapsed_s
@@ -170,7 +169,7 @@ class Trainer:
         tensors = pack(
             model=self._model.state_dict(),
             average=self._average.state_dict(),
-            optimiser=_optimiser_tensors(self._optimiser),
+            optimiser=optimiser_tensors(self._optimisers),
         )
         notes = {
             "elapsed_s": self._seconds(),
@@ -224,15 +223,6 @@ class _Logs:
                 self._board.add_scalar(name, value, int(values["step"]))
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; norms, biases and gates do not."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
 def _attention(device: str) -> AbstractContextManager[object]:
     """On the CPU the plain kernel trains faster than the fused one, whose biased backward is slow."""
     return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
@@ -240,21 +230,3 @@ def _attention(device: str) -> AbstractContextManager[object]:
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {
-        f"{index}.{name}": torch.as_tensor(value)
-        for index, values in state.items()
-        for name, value in values.items()
-    }
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -67,6 +67,18 @@ def add_noise(clean: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     return torch.where(t == 1, clean, t * clean + (1 - t) * noise)
 
 
+def clip_noise(clean: Tensor, generator: Generator, shared: float) -> Tensor:
+    """Standard normal noise like clips (B, T, ...), of which a clip's frames share some variance.
+
+    Sampling starts from such noise (`pipeline.denoise.clip_noise`); a model that has only seen
+    independent noise would average it away along time (Ge et al. 2023).
+    """
+    device = clean.device
+    common = torch.randn(clean[:, :1].shape, generator=generator, device=device)
+    own = torch.randn(clean.shape, generator=generator, device=device)
+    return shared**0.5 * common + (1 - shared) ** 0.5 * own
+
+
 def velocity_loss(
     predicted: Tensor, clean: Tensor, level: Tensor, weight: Tensor | None = None
 ) -> Tensor:

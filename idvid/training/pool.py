@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _AT_ONCE = 8  # new shards taken in at one look, so that no step stalls for long
@@ -84,16 +85,22 @@ class ShardPool:
         self,
         rng: np.random.Generator,
         count: int,
-        fits: Callable[[dict[str, Tensor]], bool] = lambda _: True,
+        eligible: Callable[[dict[str, Tensor]], NDArray[np.intp]] | None = None,
     ) -> list[tuple[dict[str, Tensor], Tensor]]:
-        """Draw examples uniformly from uniformly drawn shards that fit: (shard, rows) pairs."""
-        fitting = [shard for shard in self.shards if fits(shard)]
-        picks = np.sort(rng.integers(len(fitting), size=count))
+        """Draw examples uniformly from uniformly drawn shards: (shard, rows) pairs.
+
+        Args:
+            rng: which ones.
+            count: how many.
+            eligible: the rows of a shard that may be drawn; default: all.
+        """
+        choices = [(shard, (eligible or _all_rows)(shard)) for shard in self.shards]
+        choices = [choice for choice in choices if len(choice[1])]
+        picks = np.sort(rng.integers(len(choices), size=count))
         drawn = []
         for index in np.unique(picks):
-            shard = fitting[index]
-            size = len(next(iter(shard.values())))
-            rows = rng.integers(size, size=int((picks == index).sum()))
+            shard, allowed = choices[index]
+            rows = allowed[rng.integers(len(allowed), size=int((picks == index).sum()))]
             drawn.append((shard, torch.from_numpy(rows).to(self._device)))
         return drawn
 
@@ -112,6 +119,10 @@ class ShardPool:
             tensors = kind.read(Record(record_path(kind.folder, name, kind.derivative)))
             self.shards.append({key: value.to(self._device) for key, value in tensors.items()})
             self.names.append(name)
+
+
+def _all_rows(shard: dict[str, Tensor]) -> NDArray[np.intp]:
+    return np.arange(len(next(iter(shard.values()))))
 
 
 def tensors_of(record: Record, *names: str) -> dict[str, Tensor]:

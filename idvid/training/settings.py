@@ -32,7 +32,7 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
-    """AdamW with warm-up, a constant rate and a linear decay at the end."""
+    """AdamW, and Muon if asked for: warm-up, a constant rate and a linear decay at the end."""
 
     num_steps: int
     batch_size: int
@@ -42,6 +42,7 @@ class OptimiserSettings:
     decay_share: float = 0.3  # last share of the stage
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.01
+    muon: bool = False  # for the hidden matrices
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     log_every: int = 50  # steps
@@ -90,13 +91,15 @@ class VideoSettings:
     single_share: tuple[float, float] = (0.9, 0.35)  # share of such batches: start, end
     long_share: float = 0.3  # of the other batches: 16 frames instead of 8, and half the rows
     drop_text: float = 0.1
-    drop_identity: float = 0.15
+    drop_identity: float = 0.25
     shuffle_slots: float = 0.5
     level_mixture: tuple[float, float, float] = (0.45, 0.35, 0.2)  # one, clean prefix, independent
-    face_weight: float = 1.0  # added on faces: 1 doubles it there
+    face_weight: float = 2.0  # added on faces: 2 makes it three times as much there
     identity_weight: float = 0.1
     identity_every: int = 4  # steps between two uses of the identity loss
     identity_rows: int = 2
+    references: tuple[int, int] = (2, 4)  # at most so many per character: pictures, clips
+    compile: bool = False  # the transformer's blocks, where a C++ compiler is at hand
     sheet_steps: int = 12  # Euler steps of the sample sheets
 
     def without_drops(self) -> VideoSettings:
@@ -139,10 +142,14 @@ CPU = TrainingSettings(
         optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)
     ),
     video=VideoSettings(
-        optimiser=OptimiserSettings(num_steps=20_000, batch_size=4, learning_rate=8e-4),
+        optimiser=OptimiserSettings(
+            num_steps=20_000, batch_size=4, learning_rate=1e-3, muon=True, checkpoint_every=250
+        ),
         width=192,
         depth=7,
         single_batch=24,
+        long_share=0.2,
+        compile=True,
     ),
     planner=PlannerSettings(
         optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from idvid.pipeline.denoise import denoise
+from idvid.pipeline.denoise import SHARED_NOISE, denoise
 from idvid.training.flow import flow_losses, predictor
 from idvid.training.likeness import head_pictures, likeness
-from idvid.training.objective import frame_levels
+from idvid.training.objective import clip_noise, frame_levels
 from idvid.training.pool import Draws
 from idvid.training.video_batch import SHORT, finish_batch, gather_batch
 
@@ -52,7 +52,7 @@ class VideoJudge:
         batch = finish_batch(rows, self._settings.without_drops(), draws)
         level = frame_levels(len(batch.ids), SHORT, (1.0, 0.0, 0.0), draws.torch)
         flow = flow_losses(model, batch, level, draws.torch, self._settings.face_weight)[1]
-        noise = torch.randn(batch.latents.shape, generator=draws.torch, device=level.device)
+        noise = clip_noise(batch.latents, draws.torch, SHARED_NOISE)
         *_, made = denoise(
             noise, batch.latents[:, :0], predictor(model, batch), self._settings.sheet_steps
         )

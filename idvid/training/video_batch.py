@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from idvid.models.prompt_encoder import PAD_ID
+from idvid.training.cache import MAX_CHOSEN
 from idvid.training.objective import draw_flags, draw_slots, rename_slots
 from idvid.training.pool import ShardPool, tensors_of
 from idvid.training.vocabulary import caption_ids
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from idvid.training.settings import VideoSettings
 
 SINGLE, SHORT, LONG = 1, 8, 16  # frames of the three sizes of batch
+_WORDS_STEP = 48  # captions are padded to a multiple of it
 _ARRAYS = (
     "latents",
     "anchors",
@@ -75,20 +78,34 @@ def batch_size(settings: VideoSettings, draws: Draws, progress: float) -> tuple[
 
 
 def draw_batch(
-    pool: ShardPool, draws: Draws, size: tuple[int, int], slot_ids: Tensor
+    pool: ShardPool,
+    draws: Draws,
+    size: tuple[int, int],
+    slot_ids: Tensor,
+    references: int = MAX_CHOSEN,
 ) -> dict[str, Tensor]:
-    """Draw `size` = (rows, frames) from the pool: raw rows, captions still in order."""
+    """Draw `size` = (rows, frames) from the pool: raw rows, captions still in order.
+
+    All rows show the same number of people, so that no row carries another's padding. At most
+    `references` photos of each are read.
+    """
     rows, frames = size
-    picked = pool.draw(draws.numpy, rows, lambda shard: shard["latents"].shape[1] >= frames)
-    return gather_batch(picked, frames, draws) | {"slot_ids": slot_ids}
+    shard, first = pool.draw(draws.numpy, 1, lambda shard: _rows_of(shard, frames))[0]
+    people = int(shard["is_person"][first].sum())
+    picked = pool.draw(draws.numpy, rows, lambda shard: _rows_of(shard, frames, people))
+    return gather_batch(picked, frames, draws, references) | {"slot_ids": slot_ids}
 
 
 def gather_batch(
-    picked: list[tuple[dict[str, Tensor], Tensor]], frames: int, draws: Draws
+    picked: list[tuple[dict[str, Tensor], Tensor]],
+    frames: int,
+    draws: Draws,
+    references: int = MAX_CHOSEN,
 ) -> dict[str, Tensor]:
     """Rows of shards with `frames` frames each, without the padding that none of them needs."""
     parts = [_gather(shard, rows, frames, draws) for shard, rows in picked]
-    return _trimmed({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return _trimmed(whole, references)
 
 
 def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws) -> VideoBatch:
@@ -140,11 +157,18 @@ def _gather(
     }
 
 
-def _trimmed(rows: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without the padding that no row of the batch needs: characters, references, words."""
+def _rows_of(shard: dict[str, Tensor], frames: int, people: int | None = None) -> NDArray[np.intp]:
+    """Rows of a shard with enough frames and, if asked for, so many people."""
+    counts = shard["is_person"].sum(1).cpu().numpy()
+    fits = np.full(len(counts), shard["latents"].shape[1] >= frames)
+    return np.flatnonzero(fits if people is None else fits & (counts == people))
+
+
+def _trimmed(rows: dict[str, Tensor], references: int) -> dict[str, Tensor]:
+    """Without needless padding; the few sizes that are left suit a compiled model."""
     characters = max(1, int(rows["is_person"].any(0).sum()))
-    references = max(1, int(rows["has_reference"].any(0).any(0).sum()))
     words = max(1, int((rows["ids"] != PAD_ID).any(0).sum()))
+    words = -(-words // _WORDS_STEP) * _WORDS_STEP
     trimmed = rows | {"ids": rows["ids"][:, :words], "is_person": rows["is_person"][:, :characters]}
     for name in ("landmarks", "visible"):
         trimmed[name] = rows[name][:, :characters]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import nn
 
 from idvid.training.flow import PARTS, flow_losses
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
+    from idvid.models.video_transformer import VideoTransformer
     from idvid.training.cache import FrozenModels
     from idvid.training.pool import Draws
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
 _PATCH_FEATURES = 4  # latents per patch of a head crop
+_MAX_GRAPHS = 64  # of the compiled blocks: sizes of batch, with and without identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class VideoStage:
         self._tokenizer = sources.tokenizer
         self._slot_ids = slot_ids(sources.tokenizer).to(device)
         self.model = nn.ModuleDict(_parts(settings, sources))
+        if self._settings.compile and shutil.which("c++"):
+            _compile(self.model)
 
         def kind(split: str) -> ShardKind:
             return ShardKind(
@@ -69,7 +75,8 @@ class VideoStage:
         """Velocity loss of a batch, and every few steps the identity loss."""
         settings = self._settings
         size = batch_size(settings, draws, progress)
-        rows = draw_batch(self.pool, draws, size, self._slot_ids)
+        references = settings.references[size[1] > 1]
+        rows = draw_batch(self.pool, draws, size, self._slot_ids, references)
         batch = finish_batch(rows, settings, draws)
         level = frame_levels(*size, settings.level_mixture, draws.torch)
         predicted, flow = flow_losses(model, batch, level, draws.torch, settings.face_weight)
@@ -87,6 +94,12 @@ class VideoStage:
         """Write the four parts."""
         self._tokenizer.save_pretrained(folder / "tokenizer")
         write_parts(folder, **{name: model.get_submodule(name) for name in PARTS})  # pyright: ignore[reportArgumentType]
+
+
+def _compile(model: nn.Module) -> None:
+    """Compile the repeated blocks: one graph per size of batch, shared by all of them."""
+    torch._dynamo.config.recompile_limit = _MAX_GRAPHS
+    cast("VideoTransformer", model["transformer"]).compile_repeated_blocks(dynamic=False)  # pyright: ignore[reportIndexIssue]
 
 
 def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, nn.Module]:

@@ -71,7 +71,12 @@ def batch_of(stage, sources, rows=4, frames=8, **changes):
     return raw, finish_batch(raw, settings, draws)
 
 
-def test_a_killed_run_resumes_bit_for_bit(tiny, sources, tmp_path):
+@pytest.mark.parametrize("muon", [False, True])
+def test_a_killed_run_resumes_bit_for_bit(tiny, sources, tmp_path, muon):
+    tiny = replace(
+        tiny, video=replace(tiny.video, optimiser=replace(tiny.video.optimiser, muon=muon))
+    )
+
     def run(name, resume=False):
         return RunSettings(folder=tmp_path / name, model_folder=tmp_path / "m", resume=resume)
 
@@ -172,6 +177,20 @@ def test_references_are_one_to_four_and_missing_people_have_none(tiny, sources):
     counts = batch.has_reference.sum(-1)
     assert torch.equal(counts > 0, raw["is_person"])
     assert set(counts[raw["is_person"]].tolist()) <= {1, 2, 3, 4}
+
+
+def test_a_batch_has_one_number_of_people_and_no_padding_of_others(tiny, sources):
+    stage = video_stage(tiny, sources)
+    stage.pool.poll()
+    seen = set()
+    for seed in range(12):
+        draws = Draws.of_step(seed, 0)
+        rows = draw_batch(stage.pool, draws, (4, 1), slot_ids(sources.tokenizer), references=1)
+        assert rows["is_person"].all()
+        assert rows["vectors"].shape[2] == 1
+        assert rows["ids"].shape[1] % 48 == 0
+        seen.add(rows["is_person"].shape[1])
+    assert len(seen) > 1
 
 
 def test_latents_and_anchors_belong_to_the_frames(tiny, sources):

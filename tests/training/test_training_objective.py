@@ -8,6 +8,7 @@ import torch
 from idvid.training.objective import (
     MAX_SLOTS,
     add_noise,
+    clip_noise,
     draw_slots,
     face_weight,
     frame_levels,
@@ -29,6 +30,14 @@ def test_clean_frames_get_no_loss_and_no_gradient():
     velocity_loss(predicted, clean, level).backward()
     gradient = predicted.grad.flatten(2).abs().sum(-1)
     assert torch.equal(gradient > 0, level < 1)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.6, 1.0])
+def test_noise_of_a_clip_shares_what_it_should(shared):
+    noise = clip_noise(torch.zeros(64, 2, 3, 16, 16), random(), shared)
+    first, second = noise.unbind(1)
+    assert noise.var().item() == pytest.approx(1, abs=0.02)
+    assert (first * second).mean().item() == pytest.approx(shared, abs=0.02)
 
 
 def test_no_noisy_frame_means_no_loss():
