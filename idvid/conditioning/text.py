@@ -15,12 +15,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from idvid.config import MAX_CHARACTERS
+from idvid.models.conditions import Prompt
 from idvid.models.prompt_encoder import PAD_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from idvid.types import Character
 
@@ -82,6 +83,24 @@ def encode_words(words: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> Te
     known = tokenizer.get_vocab()
     ids = [known[word] for word in words if word in known][:MAX_TOKENS]
     return torch.tensor([ids or [PAD_ID]], dtype=torch.long)
+
+
+def slot_ids(tokenizer: PreTrainedTokenizerFast) -> Tensor:
+    """Ids (8,) of the slot tokens."""
+    known = tokenizer.get_vocab()
+    return torch.tensor([known[token] for token in SLOT_TOKENS])
+
+
+def encode_prompt(encoder: nn.Module, ids: Tensor, names: Tensor) -> Prompt:
+    """Encode ids (B, L); `names` (B, C) is the id of each character's slot token."""
+    tokens, is_token = encoder(ids)
+    return Prompt(tokens=tokens, is_token=is_token, mentions=mention_weights(ids, names))
+
+
+def mention_weights(ids: Tensor, names: Tensor) -> Tensor:
+    """Weights (B, C, L) that average the tokens naming each character; 0 where nobody does."""
+    is_name = (ids[:, None] == names[..., None]).float()
+    return is_name / is_name.sum(-1, keepdim=True).clamp(min=1)
 
 
 def _introduce(slot: int, characters: Sequence[Character], introduced: set[int]) -> list[str]:

@@ -21,12 +21,24 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The encoded prompt, and where it speaks of whom."""
+
+    tokens: Tensor  # (B, L, D)
+    is_token: Tensor  # (B, L) bool
+    mentions: Tensor  # (B, C, L) weights of the tokens that name each character: sum 1, or 0
+
+    def of_characters(self) -> Tensor:
+        """What the prompt says of each character (B, C, D): the mean of its name's tokens."""
+        return self.mentions.to(self.tokens.dtype) @ self.tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
     """Everything but the latents and their noise level."""
 
     time_s: Tensor  # (B, T) time of each frame in seconds
-    text: Tensor  # (B, L, D)
-    is_text: Tensor  # (B, L) bool
+    prompt: Prompt
     landmarks: Tensor  # (B, C, T, 5, 2) face plan in units of the frame height
     is_visible: Tensor  # (B, C, T) bool
     slots: Tensor  # (B, C) slot of each character, 0..max_characters - 1

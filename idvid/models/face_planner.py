@@ -21,6 +21,8 @@ from idvid.models.layers import TransformerLayer, padding_bias, sinusoidal
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from idvid.models.conditions import Prompt
+
 STATE = 4 + 2 * NUM_LANDMARKS
 TIME_SCALE = 12.0
 SHARED_NOISE = 0.95  # share of the noise's variance that all frames of a character have in common
@@ -87,11 +89,13 @@ class FacePlanner(ModelMixin, ConfigMixin):
         self.state_in = nn.Linear(STATE, width)
         self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
         self.count_in = nn.Parameter(torch.randn(max_characters + 1, width) * 0.02)
+        self.mention_in = nn.Linear(text_width, width, bias=False)
         self.noise_in = nn.Sequential(nn.Linear(128, width), nn.SiLU(), nn.Linear(width, width))
         self.time_in = nn.Linear(64, width)
         self.layers = nn.ModuleList(TransformerLayer(width, text_width) for _ in range(depth))
         self.norm_out = nn.LayerNorm(width)
         self.state_out = nn.Linear(width, STATE)
+        nn.init.zeros_(self.mention_in.weight)
         nn.init.zeros_(self.state_out.weight)
         nn.init.zeros_(self.state_out.bias)
 
@@ -102,7 +106,7 @@ class FacePlanner(ModelMixin, ConfigMixin):
         time_s: Tensor,
         slots: Tensor,
         is_present: Tensor,
-        text: tuple[Tensor, Tensor],
+        prompt: Prompt,
     ) -> Tensor:
         """Predict the clean states.
 
@@ -112,17 +116,18 @@ class FacePlanner(ModelMixin, ConfigMixin):
             time_s: (B, T) seconds since the window's first frame.
             slots: (B, C) slot of each character.
             is_present: (B, C) bool, False for padding.
-            text: tokens (B, L, text_width) and their mask (B, L).
+            prompt: tokens of width `text_width`, and where they name each character.
         """
         characters, frames = state.shape[1:3]
         per_frame = self.noise_in(sinusoidal(noise_level * 1000, 128))
         per_frame = per_frame + self.time_in(sinusoidal(time_s * TIME_SCALE, 64, 200.0))
         per_character = self.slot_in[slots] + self.count_in[is_present.sum(1)][:, None]
+        per_character = per_character + self.mention_in(prompt.of_characters())
         hidden = self.state_in(state) + per_frame[:, None] + per_character[:, :, None]
         hidden = rearrange(hidden, "b c t d -> b (c t) d")
         self_bias = padding_bias(is_present.repeat_interleave(frames, dim=1))
-        text_bias = padding_bias(text[1])
+        text_bias = padding_bias(prompt.is_token)
         for layer in self.layers:
-            hidden = layer(hidden, self_bias, text[0], text_bias)
+            hidden = layer(hidden, self_bias, prompt.tokens, text_bias)
         out = self.state_out(self.norm_out(hidden))
         return rearrange(out, "b (c t) s -> b c t s", c=characters)

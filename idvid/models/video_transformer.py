@@ -111,6 +111,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         self.patch_in = nn.Linear(patch_features, width)
         self.plan_in = nn.Linear(PLAN_FEATURES, width)
         self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
+        self.mention_in = nn.Linear(width, width, bias=False)
         self.anchor_in = nn.Linear(patch_features + PATCH * PATCH, width)
         self.anchor_gain = nn.Parameter(torch.full((latent_channels, 1, 1), 0.6))
         self.anchor_trust = nn.Parameter(torch.tensor(0.4))
@@ -120,6 +121,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         self.norm_out = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation_out = nn.Parameter(torch.randn(2, width) * 0.02)
         self.patch_out = nn.Linear(width, patch_features)
+        nn.init.zeros_(self.mention_in.weight)
         nn.init.zeros_(modulation.weight)
         nn.init.zeros_(modulation.bias)
         nn.init.zeros_(self.patch_out.weight)
@@ -136,8 +138,9 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         centres = token_centres(rows, columns, conditions.landmarks.device)
         features, log_masks = plan_features(conditions.landmarks, conditions.is_visible, centres)
         embedding = self.plan_in(features.sum(1))
-        slots = self.slot_in[conditions.slots]  # (B, C, D)
-        embedding = embedding + torch.einsum("bctn,bcd->btnd", features[..., -1], slots)
+        named = self.slot_in[conditions.slots]  # (B, C, D)
+        named = named + self.mention_in(conditions.prompt.of_characters())
+        embedding = embedding + torch.einsum("bctn,bcd->btnd", features[..., -1], named)
         identity = _active(conditions.identity)
         shape = (*conditions.time_s.shape, self.config["latent_channels"], 2 * rows, 2 * columns)
         mean, variance = self._prior(identity, embedding.new_zeros(shape))
@@ -190,12 +193,12 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         self, conditions: Conditions, log_masks: Tensor, grid: tuple[int, int]
     ) -> tuple[BlockMemory, ...]:
         contexts = self._identity_contexts(_active(conditions.identity), log_masks)
-        text_bias = padding_bias(conditions.is_text)
+        text_bias = padding_bias(conditions.prompt.is_token)
         time = rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH)
         place = grid_angles(*grid, log_masks.device)
         return tuple(
             BlockMemory(
-                text=block.text.keys_values(conditions.text),
+                text=block.text.keys_values(conditions.prompt.tokens),
                 text_bias=text_bias,
                 identity=context,
                 time_angles=time,

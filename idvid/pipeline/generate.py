@@ -163,7 +163,7 @@ class IdVidPipeline(DiffusionPipeline):
     def plan(self, request: Request, window: Window, view: tuple[Remembered, ...]) -> Tensor:
         """Planner states (C, T, STATE) of the window's new frames."""
         asked = PlanRequest(
-            text=request.prepared.plan_text,
+            prompt=request.prepared.plan_prompt,
             slots=request.prepared.slots,
             time_s=frame_times(window, view),
         )
@@ -177,11 +177,9 @@ class IdVidPipeline(DiffusionPipeline):
         known = [item.state[:, None] for item in view]
         landmarks = plan_landmarks(torch.cat([*known, states], dim=1), HEIGHT_PX)
         is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
-        text, is_text = request.prepared.text
         return Conditions(
             time_s=frame_times(window, view),
-            text=text,
-            is_text=is_text,
+            prompt=request.prepared.prompt,
             landmarks=(landmarks[None] + 0.5) / HEIGHT_PX,
             is_visible=is_visible[None],
             slots=request.prepared.slots,
@@ -237,8 +235,7 @@ class IdVidPipeline(DiffusionPipeline):
         transformer, scale = self.model.transformer, request.settings.guidance_scale
         rows, columns = (side // SPATIAL_FACTOR // PATCH for side in (HEIGHT_PX, WIDTH_PX))
         full = transformer.prepare(conditions, rows, columns)
-        text, is_text = request.prepared.no_text
-        plain = replace(conditions, text=text, is_text=is_text, identity=None)
+        plain = replace(conditions, prompt=request.prepared.no_prompt, identity=None)
         bare = full if scale == 1 else transformer.prepare(plain, rows, columns)
 
         def predict(noisy: Tensor, level: Tensor) -> Tensor:

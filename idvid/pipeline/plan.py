@@ -13,6 +13,7 @@ from idvid.pipeline.denoise import denoise
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from idvid.models.conditions import Prompt
     from idvid.models.face_planner import FacePlanner
     from idvid.pipeline.windows import Remembered
 
@@ -24,7 +25,7 @@ _SMOOTHING = (0.25, 0.5, 0.25)  # over three frames, against jitter below what t
 class PlanRequest:
     """What the planner reads: the prompt, the characters' slots, and when each frame is."""
 
-    text: tuple[Tensor, Tensor]  # the planner's own text tokens (1, L, D) and their mask
+    prompt: Prompt  # the planner's own tokens
     slots: Tensor  # (1, C)
     time_s: Tensor  # (1, F + T) seconds since the first frame in view
 
@@ -46,7 +47,7 @@ def plan_states(
     is_present = torch.ones(1, characters, dtype=torch.bool)
 
     def predict(state: Tensor, level: Tensor) -> Tensor:
-        arguments = (request.time_s, request.slots, is_present, request.text)
+        arguments = (request.time_s, request.slots, is_present, request.prompt)
         return planner(state, level, *arguments)
 
     *_, states = denoise(noise, finished, predict, _STEPS, frame_dim=2)

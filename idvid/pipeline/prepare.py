@@ -9,7 +9,7 @@ import torch
 
 from idvid.conditioning.identity import identity_memory
 from idvid.conditioning.references import reference_features, reference_pictures
-from idvid.conditioning.text import compile_prompt, encode_words
+from idvid.conditioning.text import compile_prompt, encode_prompt, encode_words, slot_ids
 from idvid.models.prompt_encoder import PAD_ID
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from idvid.faces.quality import ReferenceFace
     from idvid.methods import Method
     from idvid.models.checkpoint import BundledModel
+    from idvid.models.conditions import Prompt
     from idvid.types import Scene
 
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 class PreparedScene:
     """What every window of a clip shares."""
 
-    text: tuple[Tensor, Tensor]  # tokens (1, L, D) and mask (1, L) for the video model
-    no_text: tuple[Tensor, Tensor]  # the same for an empty prompt, for guidance
-    plan_text: tuple[Tensor, Tensor]  # the planner's own tokens
+    prompt: Prompt  # for the video model
+    no_prompt: Prompt  # the empty one, for guidance
+    plan_prompt: Prompt  # the planner's own tokens
     slots: Tensor  # (1, C)
     pictures: tuple[ReferencePictures, ...]  # per character; empty without references
     memory: Tensor | None  # (1, M, D) identity tokens; None without references
@@ -63,15 +64,16 @@ def prepare_scene(
     """
     ids = encode_words(compile_prompt(scene.prompt, scene.characters), model.tokenizer)
     slots = torch.arange(len(scene.characters))[None]
+    names = slot_ids(model.tokenizer)[slots]
     pictures = tuple(
         reference_pictures([r.image for r in own], [r.face.landmarks for r in own])
         for own in references
     )
     memory, owner = _memory(model, pictures, slots) if pictures else (None, None)
     return PreparedScene(
-        text=model.prompt_encoder(ids),
-        no_text=model.prompt_encoder(torch.full((1, 1), PAD_ID)),
-        plan_text=model.planner_prompt_encoder(ids),
+        prompt=encode_prompt(model.prompt_encoder, ids, names),
+        no_prompt=encode_prompt(model.prompt_encoder, torch.full((1, 1), PAD_ID), names),
+        plan_prompt=encode_prompt(model.planner_prompt_encoder, ids, names),
         slots=slots,
         pictures=pictures,
         memory=memory,

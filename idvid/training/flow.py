@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from idvid.conditioning.identity import identity_memory
+from idvid.conditioning.text import encode_prompt
 from idvid.models.conditions import Conditions, Identity
 from idvid.models.video_transformer import PATCH
 from idvid.pipeline.denoise import SHARED_NOISE
@@ -25,7 +26,7 @@ PARTS = ("transformer", "identity_encoder", "identity_bank", "prompt_encoder")
 
 def conditions_of(model: nn.Module, batch: VideoBatch) -> Conditions:
     """Encode captions and references with the modules in training."""
-    text, is_text = model.get_submodule("prompt_encoder")(batch.ids)
+    encoder = model.get_submodule("prompt_encoder")
     memory, owner = identity_memory(
         cast("IdentityEncoder", model.get_submodule("identity_encoder")),
         cast("MultiCharacterIdentityBank", model.get_submodule("identity_bank")),
@@ -37,8 +38,7 @@ def conditions_of(model: nn.Module, batch: VideoBatch) -> Conditions:
     identity = Identity(memory=memory, owner=owner, anchors=batch.anchors, is_given=batch.is_given)
     return Conditions(
         time_s=batch.time_s,
-        text=text,
-        is_text=is_text,
+        prompt=encode_prompt(encoder, batch.ids, batch.names),
         landmarks=batch.landmarks,
         is_visible=batch.is_visible,
         slots=batch.slots,

@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from idvid.conditioning.text import encode_prompt, slot_ids
 from idvid.models.face_planner import to_landmarks, to_state, window_noise
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.pipeline.denoise import denoise
@@ -21,7 +22,7 @@ from idvid.training.objective import (
 )
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of
 from idvid.training.stage import start_part, write_parts
-from idvid.training.vocabulary import caption_ids, slot_ids
+from idvid.training.vocabulary import caption_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from idvid.models.face_planner import FacePlanner
-    from idvid.models.prompt_encoder import PromptEncoder
     from idvid.training.records import Record
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
@@ -80,7 +80,7 @@ class PlannerStage:
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Velocity loss of a batch of traces."""
         rows = self._draw(self.pool, draws, self._settings.optimiser.batch_size)
-        rows["slots"] = draw_slots(rows["is_person"], _SHUFFLE_SHARE, draws.torch)
+        rows |= self._named(draw_slots(rows["is_person"], _SHUFFLE_SHARE, draws.torch))
         ids = rename_slots(rows["ids"], rows["slots"], self._slot_ids)
         silent = draw_flags(len(ids), self._settings.drop_text, draws.torch)
         rows["ids"] = ids.masked_fill(silent[:, None], PAD_ID)
@@ -93,7 +93,7 @@ class PlannerStage:
             return {}
         draws = Draws.of_step(_SEED, 0, self._slot_ids.device)
         rows = self._draw(self._validation, draws, _MEASURED)
-        rows["slots"] = draw_slots(rows["is_person"], 0.0, draws.torch)
+        rows |= self._named(draw_slots(rows["is_person"], 0.0, draws.torch))
         loss = planner_loss(model, rows, draws.torch)
         truth = rows["landmarks"]
         shape = to_state(truth).shape
@@ -111,6 +111,9 @@ class PlannerStage:
         self._tokenizer.save_pretrained(folder / "tokenizer")
         names = ("planner", "planner_prompt_encoder")
         write_parts(folder, **{name: model.get_submodule(name) for name in names})  # pyright: ignore[reportArgumentType]
+
+    def _named(self, slots: Tensor) -> dict[str, Tensor]:
+        return {"slots": slots, "names": self._slot_ids[slots]}
 
     def _draw(self, pool: ShardPool, draws: Draws, count: int) -> dict[str, Tensor]:
         """Rows of a batch: a window of each trace, one phrasing."""
@@ -148,10 +151,11 @@ def predictor(model: nn.Module, rows: dict[str, Tensor]) -> Callable[[Tensor, Te
     """A function (noisy states, level (B, T)) -> clean states, under the rows' conditions."""
     planner = cast("FacePlanner", model.get_submodule("planner"))
     ids = rows["ids"][:, : max(1, int((rows["ids"] != PAD_ID).sum(1).max()))]
-    text = cast("PromptEncoder", model.get_submodule("planner_prompt_encoder"))(ids)
+    encoder = model.get_submodule("planner_prompt_encoder")
+    prompt = encode_prompt(encoder, ids, rows["names"])
 
     def predict(states: Tensor, level: Tensor) -> Tensor:
-        known = (rows["time_s"], rows["slots"], rows["is_person"], text)
+        known = (rows["time_s"], rows["slots"], rows["is_person"], prompt)
         return planner(states, level, *known).float()
 
     return predict

@@ -48,6 +48,7 @@ class VideoBatch:
     landmarks: Tensor  # (B, C, T, 5, 2) frame heights
     is_visible: Tensor  # (B, C, T)
     slots: Tensor  # (B, C)
+    names: Tensor  # (B, C) id of each character's slot token
     vectors: Tensor  # (B, C, R, E)
     patches: Tensor  # (B, C, R, P, F)
     has_reference: Tensor  # (B, C, R)
@@ -122,6 +123,7 @@ def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws)
         landmarks=rows["landmarks"],
         is_visible=rows["visible"],
         slots=slots,
+        names=rows["slot_ids"][slots],
         vectors=rows["vectors"],
         patches=rows["patches"],
         has_reference=rows["has_reference"],

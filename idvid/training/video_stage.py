@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from idvid.conditioning.text import slot_ids
 from idvid.training.flow import PARTS, flow_losses
 from idvid.training.likeness import identity_loss
 from idvid.training.objective import frame_levels
@@ -16,7 +17,6 @@ from idvid.training.pool import ShardKind, ShardPool
 from idvid.training.sheets import VideoJudge
 from idvid.training.stage import start_part, write_parts
 from idvid.training.video_batch import batch_size, draw_batch, finish_batch, read_cached
-from idvid.training.vocabulary import slot_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,6 @@ from transformers import PreTrainedTokenizerFast
 
 from idvid.conditioning.text import (
     MAX_TOKENS,
-    SLOT_TOKENS,
     build_tokenizer,
     encode_words,
     split_words,
@@ -34,12 +33,6 @@ def obtain_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     tokenizer = build_tokenizer(vocabulary())
     tokenizer.save_pretrained(folder)
     return tokenizer
-
-
-def slot_ids(tokenizer: PreTrainedTokenizerFast) -> Tensor:
-    """Ids (8,) of the slot tokens."""
-    known = tokenizer.get_vocab()
-    return torch.tensor([known[token] for token in SLOT_TOKENS])
 
 
 def caption_ids(record: Record, tokenizer: PreTrainedTokenizerFast) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from idvid.conditioning.identity import identity_memory
-from idvid.models.conditions import Conditions, Identity
+from idvid.models.conditions import Conditions, Identity, Prompt
 from idvid.models.identity_attention import mask_bias
 from idvid.models.identity_bank import MultiCharacterIdentityBank
 from idvid.models.identity_encoder import IdentityEncoder
@@ -45,8 +45,11 @@ def conditions(tiny_model, references):
     landmarks = (eyes + places[:, None, None]).expand(-1, FRAMES, -1, -1)[None]
     return Conditions(
         time_s=torch.arange(FRAMES)[None] / 12,
-        text=torch.randn(1, 5, 64),
-        is_text=torch.ones(1, 5, dtype=torch.bool),
+        prompt=Prompt(
+            tokens=torch.randn(1, 5, 64),
+            is_token=torch.ones(1, 5, dtype=torch.bool),
+            mentions=torch.eye(5)[None, :CHARACTERS],
+        ),
         landmarks=landmarks,
         is_visible=torch.ones(1, CHARACTERS, FRAMES, dtype=torch.bool),
         slots=torch.tensor([[0, 1]]),
@@ -107,6 +110,7 @@ def test_permuting_characters_with_their_slots_changes_nothing(tiny_model, condi
         landmarks=conditions.landmarks.flip(1),
         is_visible=conditions.is_visible.flip(1),
         slots=conditions.slots.flip(1),
+        prompt=replace(conditions.prompt, mentions=conditions.prompt.mentions.flip(1)),
         identity=replace(conditions.identity, memory=memory, owner=owner),
     )
     expected = predict(tiny_model, conditions)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from idvid.conditioning.text import encode_prompt, mention_weights
 from idvid.errors import ModelError
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.checkpoint import load_bundled, load_part, save_bundled
@@ -66,13 +67,14 @@ def test_window_noise_is_standard_and_mostly_shared_over_time():
 def test_planner_ignores_characters_that_are_not_there(tiny_model):
     torch.manual_seed(0)
     state, level, time = torch.randn(1, 2, 3, 14), torch.rand(1, 3), torch.arange(3)[None] / 12
-    text = tiny_model.planner_prompt_encoder(torch.tensor([[3, 4]]))
     present, slots = torch.tensor([[True, False]]), torch.tensor([[0, 1]])
+    ids, encoder = torch.tensor([[3, 4]]), tiny_model.planner_prompt_encoder
+    prompt = encode_prompt(encoder, ids, names=torch.tensor([[3, 9]]))
     other = state.clone()
     other[:, 1] = 9.0
     with torch.no_grad():
-        one = tiny_model.planner(state, level, time, slots, present, text)
-        two = tiny_model.planner(other, level, time, slots, present, text)
+        one = tiny_model.planner(state, level, time, slots, present, prompt)
+        two = tiny_model.planner(other, level, time, slots, present, prompt)
     torch.testing.assert_close(one[:, 0], two[:, 0])
 
 
@@ -151,3 +153,9 @@ def test_weights_are_sharded_below_the_limit(tmp_path, tiny_model):
 def test_a_missing_part_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(ModelError, match="The model's part 'transformer' is missing or damaged"):
         load_part("transformer", tmp_path / "nothing")
+
+
+def test_a_mention_is_the_mean_of_the_tokens_that_name_a_character():
+    weights = mention_weights(torch.tensor([[2, 7, 3, 2]]), torch.tensor([[2, 3, 4]]))
+    expected = torch.tensor([[[0.5, 0, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 0]]])
+    assert torch.equal(weights, expected)

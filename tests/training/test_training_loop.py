@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from idvid.conditioning.text import slot_ids
 from idvid.models.checkpoint import PART_CLASSES, load_bundled, load_part
 from idvid.training.autoencoder_stage import AutoencoderStage
 from idvid.training.backbone_stage import BackboneStage
@@ -20,7 +21,7 @@ from idvid.training.records import Record, record_names, record_path
 from idvid.training.state import FILE_LIMIT_BYTES, load_state, save_state
 from idvid.training.video_batch import draw_batch, finish_batch
 from idvid.training.video_stage import VideoSources, VideoStage
-from idvid.training.vocabulary import obtain_tokenizer, slot_ids
+from idvid.training.vocabulary import obtain_tokenizer
 
 
 class Kill(BaseException):
