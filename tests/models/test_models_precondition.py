@@ -8,16 +8,8 @@ from idvid.models.video_transformer import PreparedConditions, _precondition
 
 
 def prepared(mean, variance):
-    empty = torch.zeros(0)
     return PreparedConditions(
-        embedding=empty,
-        prior_mean=mean,
-        prior_variance=variance,
-        text=(),
-        text_bias=empty,
-        identity=(),
-        time_angles=empty,
-        grid_angles=empty,
+        embedding=torch.zeros(0), prior_mean=mean, prior_variance=variance, memories=()
     )
 
 
