@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,10 +40,13 @@ WIRE = {"round": 0.016, "rectangular": 0.03, "oval": 0.022, "square": 0.026}  # 
 TUBE_SIDES = 6
 
 
+@lru_cache(maxsize=8)
 def cloth_gap(neckline: int) -> NDArray[np.float32]:
-    """Signed distance of every base vertex into the garment, positive inside."""
+    """Signed distance of every base vertex into the garment, positive inside; not to be changed."""
     points = load_asset().vertices
-    return np.array([collar_gap(neckline, *p) for p in points.astype(float)], np.float32)
+    gap = np.array([collar_gap(neckline, *p) for p in points.astype(float)], np.float32)
+    gap.flags.writeable = False
+    return gap
 
 
 def clothes_part(clothes: ClothesSpec, body: Body, gap: NDArray) -> Mesh:

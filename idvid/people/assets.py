@@ -61,14 +61,32 @@ class HeadAsset:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TextureSpace:
-    """Canonical position of every texel of the skin map, (TEXTURE_HEIGHT, TEXTURE_WIDTH)."""
+    """Canonical position of every texel of the skin map, or of a part of it (H, W)."""
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    z: NDArray[np.float32]
-    angle: NDArray[np.float32]  # radians around the head, 0 in front
-    row_y: NDArray[np.float32]  # y of the row, even where there is no surface
-    masks: NDArray[np.float32]  # (., ., 5)
+    x: NDArray[np.float32]  # (H, W)
+    y: NDArray[np.float32]  # (H, W)
+    z: NDArray[np.float32]  # (H, W)
+    angle: NDArray[np.float32]  # (W,) radians around the head, 0 in front
+    row_y: NDArray[np.float32]  # (H,) y of the row, even where there is no surface
+    masks: NDArray[np.float32]  # (H, W, 5)
+
+    def rows(self, low: float, high: float) -> slice:
+        """The rows that hold every texel between two heights, and one more on either side."""
+        margin = 1.5 * (TEXTURE_TOP - TEXTURE_BOTTOM) / TEXTURE_HEIGHT
+        inside = np.flatnonzero((self.row_y > low - margin) & (self.row_y < high + margin))
+        return slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 0)
+
+    def part(self, rows: slice, columns: slice = slice(None)) -> TextureSpace:
+        """The same of some rows and columns."""
+        window = (rows, columns)
+        return TextureSpace(
+            x=self.x[window],
+            y=self.y[window],
+            z=self.z[window],
+            angle=self.angle[columns],
+            row_y=self.row_y[rows],
+            masks=self.masks[window],
+        )
 
 
 @kernel
@@ -144,17 +162,18 @@ def _texels(asset: HeadAsset, triangles: NDArray, buffers: tuple) -> TextureSpac
     grid = np.linspace(-1, 1, 4001)
     column = 0.5 + 0.5 * grid * (1 + FRONT_STRETCH * (1 - grid**2))
     turn = np.interp((np.arange(TEXTURE_WIDTH) + 0.5) / TEXTURE_WIDTH, column, grid)
-    angle = np.broadcast_to(turn * np.pi, hit.shape)
+    angle = turn * np.pi
     span = TEXTURE_TOP - TEXTURE_BOTTOM
-    rows = TEXTURE_TOP - (np.arange(TEXTURE_HEIGHT) + 0.5) / TEXTURE_HEIGHT * span
-    row_y = np.broadcast_to(rows[:, None], hit.shape)
-    analytic = np.stack([np.sin(angle), row_y, np.cos(angle) + AXIS_Z], -1)
+    row_y = TEXTURE_TOP - (np.arange(TEXTURE_HEIGHT) + 0.5) / TEXTURE_HEIGHT * span
+    analytic = np.empty((*hit.shape, 3))
+    analytic[..., 0], analytic[..., 2] = np.sin(angle), np.cos(angle) + AXIS_Z
+    analytic[..., 1] = row_y[:, None]
     position = np.where((hit < 0)[..., None], analytic, position).astype(np.float32)
     return TextureSpace(
         x=np.ascontiguousarray(position[..., 0]),
         y=np.ascontiguousarray(position[..., 1]),
         z=np.ascontiguousarray(position[..., 2]),
-        angle=np.ascontiguousarray(angle, np.float32),
-        row_y=np.ascontiguousarray(row_y, np.float32),
+        angle=angle.astype(np.float32),
+        row_y=row_y.astype(np.float32),
         masks=masks.astype(np.float32),
     )

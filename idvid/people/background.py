@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from idvid.people.brush import Place, box, discs, over, soft_noise
-from idvid.people.noise import fractal_map, smoothstep
+from idvid.people.noise import fractal_grid, smoothstep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +67,9 @@ def paint_background(
     spec: BackgroundSpec, light: LightSpec, height: int, width: int
 ) -> NDArray[np.float32]:
     """The place (height, width, 3) in linear light, dimmed and tinted by the scene's light."""
-    rows, columns = np.mgrid[0:height, 0:width]
     place = Place(
-        u=((columns + 0.5) / height).astype(np.float32),
-        v=((rows + 0.5) / height).astype(np.float32),
+        u=((np.arange(width)[None, :] + 0.5) / height).astype(np.float32),
+        v=((np.arange(height)[:, None] + 0.5) / height).astype(np.float32),
         width=width / height,
         colour=np.array(WALL_COLOURS[spec.colour]),
         rng=np.random.default_rng(spec.seed),
@@ -91,25 +90,19 @@ def _wall(place: Place) -> NDArray:
     picture = place.colour * (0.62 + 0.45 * pool + 0.05 * soft_noise(place, 3))[..., None]
     if rng.random() < 0.5:
         left = rng.choice([0.08, place.width - 0.5])
-        frame, inner = (left, left + 0.36), (left + 0.03, left + 0.33)
-        picture = over(
-            picture, box(place, frame, (0.12, 0.52), 0.006), np.array([0.09, 0.06, 0.04])
-        )
+        frame = ((left, left + 0.36), (0.12, 0.52))
+        inner = ((left + 0.03, left + 0.33), (0.15, 0.49))
+        picture = box(place, picture, frame, np.array([0.09, 0.06, 0.04]), 0.006)
         art = rng.uniform(0.1, 0.6, 3) * (0.6 + 0.6 * soft_noise(place, 5))[..., None]
-        picture = over(picture, box(place, inner, (0.15, 0.49), 0.006), art)
+        picture = box(place, picture, inner, art, 0.006)
     return picture
 
 
 def _sky(place: Place, horizon: float) -> NDArray:
     t = np.clip(place.v / horizon, 0, 1)[..., None] ** 1.2
-    sky = SKY_HIGH * (1 - t) + SKY_LOW * t
-    stretched = fractal_map(
-        place.u.astype(np.float32),
-        (place.v * 2.6).astype(np.float32),
-        1.6,
-        3,
-        int(place.rng.integers(1 << 16)),
-    )
+    sky = place.canvas(SKY_HIGH * (1 - t) + SKY_LOW * t)
+    seed = int(place.rng.integers(1 << 16))
+    stretched = fractal_grid(place.u[0], place.v[:, 0] * 2.6, 1.6, 3, seed)
     return over(sky, 0.75 * smoothstep(0.48, 0.75, stretched), np.array([0.80, 0.82, 0.84]))
 
 
@@ -130,9 +123,7 @@ def _sea(place: Place) -> NDArray:
     """Sky, sea and a strip of sand."""
     horizon = place.rng.uniform(0.40, 0.55)
     picture = _sky(place, horizon)
-    glitter = fractal_map(
-        (place.u * 1.5).astype(np.float32), (place.v * 14).astype(np.float32), 3.0, 2, 11
-    )
+    glitter = fractal_grid(place.u[0] * 1.5, place.v[:, 0] * 14, 3.0, 2, 11)
     water = np.array([0.04, 0.20, 0.30]) * (0.8 + 0.5 * glitter)[..., None]
     picture = over(picture, smoothstep(-0.004, 0.004, place.v - horizon), water)
     shore = horizon + 0.30 + 0.03 * np.sin(place.u * 2.3)
@@ -144,7 +135,8 @@ def _trees(place: Place) -> NDArray:
     picture = np.array([0.10, 0.19, 0.07]) * (0.4 + 1.1 * soft_noise(place, 4, 3))[..., None]
     for _ in range(5):
         u, w = place.rng.uniform(0, place.width), place.rng.uniform(0.02, 0.05)
-        picture = over(picture, box(place, (u, u + w), (-0.2, 0.9)), np.array([0.055, 0.04, 0.03]))
+        trunk = ((u, u + w), (-0.2, 0.9))
+        picture = box(place, picture, trunk, np.array([0.055, 0.04, 0.03]))
     picture = discs(
         place, picture, 26, (0.02, 0.055), np.array([[0.55, 0.62, 0.30], [0.40, 0.55, 0.2]])
     )
@@ -155,33 +147,36 @@ def _trees(place: Place) -> NDArray:
 def _street(place: Place) -> NDArray:
     """A street at night: dark houses and lamps out of focus."""
     t = place.v[..., None]
-    picture = np.array([0.02, 0.028, 0.06]) * (1 - t) + np.array([0.05, 0.04, 0.045]) * t
+    night = np.array([0.02, 0.028, 0.06]) * (1 - t) + np.array([0.05, 0.04, 0.045]) * t
+    picture = place.canvas(night)
     u = 0.0
     while u < place.width:
         w, top = place.rng.uniform(0.2, 0.5), place.rng.uniform(0.05, 0.4)
         colour = np.array([0.025, 0.025, 0.035]) * place.rng.uniform(0.5, 1.6)
-        picture = over(picture, box(place, (u, u + w), (top, 2.0)), colour)
+        picture = box(place, picture, ((u, u + w), (top, 2.0)), colour)
         u += w
     return discs(place, picture, 22, (0.02, 0.07), BOKEH)
 
 
 def _window(place: Place) -> NDArray:
     """A window in a wall, with sky behind it and a curtain on each side."""
-    picture = place.colour * (0.55 + 0.1 * place.v)[..., None]
+    picture = place.canvas(place.colour * (0.55 + 0.1 * place.v)[..., None])
     left = place.rng.uniform(0.1, max(0.15, place.width - 1.2))
     right, bottom = left + place.rng.uniform(0.8, 1.1), place.rng.uniform(0.62, 0.8)
     frame = np.array([0.50, 0.48, 0.44])
-    picture = over(picture, box(place, (left - 0.05, right + 0.05), (-0.5, bottom + 0.05)), frame)
+    around = ((left - 0.05, right + 0.05), (-0.5, bottom + 0.05))
+    picture = box(place, picture, around, frame)
     outside = _sky(place, 0.9)
     hedge = smoothstep(bottom - 0.16, bottom - 0.10, place.v + 0.02 * np.sin(place.u * 9))
     outside = over(outside, hedge, np.array([0.12, 0.25, 0.10]))
-    picture = over(picture, box(place, (left, right), (-0.5, bottom)), outside)
+    picture = box(place, picture, ((left, right), (-0.5, bottom)), outside)
     middle = (left + right) / 2
-    picture = over(picture, box(place, (middle - 0.018, middle + 0.018), (-0.5, bottom)), frame)
-    picture = over(picture, box(place, (left, right), (0.24, 0.27)), frame)
+    upright = ((middle - 0.018, middle + 0.018), (-0.5, bottom))
+    picture = box(place, picture, upright, frame)
+    picture = box(place, picture, ((left, right), (0.24, 0.27)), frame)
     cloth = place.colour[::-1] * 0.8
-    for start, end in ((left - 0.22, left + 0.04), (right - 0.04, right + 0.22)):
-        picture = over(picture, box(place, (start, end), (-0.5, 2.0)), _folds(place, cloth, 60))
+    for ends in ((left - 0.22, left + 0.04), (right - 0.04, right + 0.22)):
+        picture = box(place, picture, (ends, (-0.5, 2.0)), _folds(place, cloth, 60))
     return picture
 
 
@@ -198,7 +193,7 @@ def _curtain(place: Place) -> NDArray:
 
 def _bookshelf(place: Place) -> NDArray:
     """Shelves full of books."""
-    picture = np.tile(np.array([0.045, 0.028, 0.018]), (*place.u.shape, 1))
+    picture = place.canvas(np.array([0.045, 0.028, 0.018]))
     shelf = np.array([0.16, 0.09, 0.045])
     height = place.rng.uniform(0.30, 0.38)
     v = place.rng.uniform(-0.25, 0.0)
@@ -209,11 +204,10 @@ def _bookshelf(place: Place) -> NDArray:
             grey = place.rng.uniform(0.05, 0.4)
             colour = grey * (0.35 + 1.1 * place.rng.random(3))
             spine = (u + 0.002, u + w - 0.002)
-            picture = over(picture, box(place, spine, (v + gap, v + height), 0.004), colour)
+            picture = box(place, picture, (spine, (v + gap, v + height)), colour, 0.004)
             u += w
-        picture = over(
-            picture, box(place, (-1, 9), (v + height - 0.005, v + height + 0.025), 0.005), shelf
-        )
+        board = ((-1, 9), (v + height - 0.005, v + height + 0.025))
+        picture = box(place, picture, board, shelf, 0.005)
         v += height + 0.02
     return picture * (1.1 - 0.3 * place.v)[..., None]
 

@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Cached on disk, run without the interpreter's lock.
-kernel = njit(fastmath=True, cache=True, nogil=True)
+allocating_kernel = njit(fastmath=True, cache=True, nogil=True)
+# May not make arrays, so nobody counts references to them: the locked counters of the arrays that
+# a kernel takes out of its tuples, sample by sample, cost a third of a picture.
+kernel = njit(fastmath=True, cache=True, nogil=True, _nrt=False)
 # For small kernels that take meshes apart: a call would copy them.
-inline_kernel = njit(fastmath=True, cache=True, nogil=True, inline="always")
+inline_kernel = njit(fastmath=True, cache=True, nogil=True, inline="always", _nrt=False)
 
 
 def smoothstep(start: float, end: float, x: NDArray) -> NDArray:
@@ -52,7 +55,7 @@ def value_noise(x: float, y: float, seed: int) -> float:
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
 
 
-@kernel
+@allocating_kernel
 def fractal_map(u: NDArray, v: NDArray, frequency: float, octaves: int, seed: int) -> NDArray:
     """Fractal noise (H, W) in [0, 1) over two coordinate maps (H, W)."""
     out = np.zeros(u.shape, np.float32)
@@ -71,7 +74,58 @@ def fractal_map(u: NDArray, v: NDArray, frequency: float, octaves: int, seed: in
     return out
 
 
-@kernel
+@allocating_kernel
+def fractal_grid(u: NDArray, v: NDArray, frequency: float, octaves: int, seed: int) -> NDArray:
+    """`fractal_map` where u (W,) is a matter of the column and v (H,) of the row: the same bytes.
+
+    Faster, because neighbours in a row share the four random values of their cell.
+    """
+    out = np.zeros((v.shape[0], u.shape[0]), np.float32)
+    total = np.zeros(u.shape[0])
+    for i in range(v.shape[0]):
+        total[:] = 0.0
+        weight = 1.0
+        norm = 0.0
+        f = frequency
+        for k in range(octaves):
+            add_noise_row(total, u, (f, weight), v[i] * f + 50, seed + 17 * k)
+            norm += weight
+            weight *= 0.5
+            f *= 2.0
+        for j in range(u.shape[0]):
+            out[i, j] = total[j] / norm
+    return out
+
+
+@inline_kernel
+def add_noise_row(
+    total: NDArray, u: NDArray, scale: tuple[float, float], y: float, seed: int
+) -> None:
+    """Add a row of weighted `value_noise` to `total` (W,); scale is (frequency, weight)."""
+    frequency, weight = scale
+    yi = int(np.floor(y))
+    fy = y - yi
+    fy = fy * fy * (3 - 2 * fy)
+    s = seed * 83492791
+    low, high = yi * 19349663, (yi + 1) * 19349663
+    cell = -(1 << 40)
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for j in range(u.shape[0]):
+        x = u[j] * frequency + 50
+        xi = int(np.floor(x))
+        fx = x - xi
+        fx = fx * fx * (3 - 2 * fx)
+        if xi != cell:
+            left, right = (xi * 73856093) ^ s, ((xi + 1) * 73856093) ^ s
+            a = hash01((left ^ low) & 0xFFFFFFFF)
+            b = hash01((right ^ low) & 0xFFFFFFFF)
+            c = hash01((left ^ high) & 0xFFFFFFFF)
+            d = hash01((right ^ high) & 0xFFFFFFFF)
+            cell = xi
+        total[j] += weight * ((a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy)
+
+
+@allocating_kernel
 def noise_on_points(points: NDArray, frequency: float, seed: int) -> NDArray:
     """Noise (N,) in [0, 1) on points in space (N, 3)."""
     out = np.empty(points.shape[0], np.float32)

@@ -41,7 +41,7 @@ def put(canvas: Canvas, x: int, y: int, shaded: tuple, weight: float) -> None:
     canvas.covered[y, x] += weight
 
 
-@kernel
+@inline_kernel
 def paint_pixel(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas, x: int, y: int) -> None:
     """Shade the samples of one pixel that belong to a person."""
     num_triangles = who.mesh.triangles.shape[0]

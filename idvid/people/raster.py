@@ -24,7 +24,7 @@ from idvid.people.mesh import (
     STRAND_S,
     Mesh,
 )
-from idvid.people.noise import inline_kernel, kernel, value_noise
+from idvid.people.noise import allocating_kernel, inline_kernel, kernel, value_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,30 +49,51 @@ def empty_buffers(height: int, width: int) -> Buffers:
     )
 
 
-@kernel
-def setup(screen: NDArray, corners: tuple[int, int, int], shape: tuple[int, int]) -> tuple:
-    """Sample range and edge gradients of a triangle; an empty range when it covers nothing."""
+@inline_kernel
+def samples_of(screen: NDArray, corners: tuple[int, int, int], shape: tuple[int, int]) -> tuple:
+    """First and last column and row of the samples in a triangle's box; most boxes hold none."""
+    a, b, c = corners
+    x = (screen[a, 0], screen[b, 0], screen[c, 0])
+    y = (screen[a, 1], screen[b, 1], screen[c, 1])
+    return (
+        max(0, int(np.ceil(min(x[0], x[1], x[2]) - 0.5))),
+        min(shape[1] - 1, int(np.floor(max(x[0], x[1], x[2]) - 0.5))),
+        max(0, int(np.ceil(min(y[0], y[1], y[2]) - 0.5))),
+        min(shape[0] - 1, int(np.floor(max(y[0], y[1], y[2]) - 0.5))),
+    )
+
+
+@inline_kernel
+def area_of(screen: NDArray, corners: tuple[int, int, int]) -> float:
+    """Twice the signed area of a triangle; negative where it faces the viewer."""
     a = (screen[corners[0], 0], screen[corners[0], 1])
     b = (screen[corners[1], 0], screen[corners[1], 1])
     c = (screen[corners[2], 0], screen[corners[2], 1])
-    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    x0 = max(0, int(np.ceil(min(a[0], b[0], c[0]) - 0.5)))
-    x1 = min(shape[1] - 1, int(np.floor(max(a[0], b[0], c[0]) - 0.5)))
-    y0 = max(0, int(np.ceil(min(a[1], b[1], c[1]) - 0.5)))
-    y1 = min(shape[0] - 1, int(np.floor(max(a[1], b[1], c[1]) - 0.5)))
-    if area == 0.0:
-        return area, x0, -1, y0, -1, 0.0, 0.0, 0.0, 0.0
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+@inline_kernel
+def slopes_of(screen: NDArray, corners: tuple[int, int, int], area: float) -> tuple:
+    """Change of the second corner's weight per column and row, then of the third's."""
+    a = (screen[corners[0], 0], screen[corners[0], 1])
+    b = (screen[corners[1], 0], screen[corners[1], 1])
+    c = (screen[corners[2], 0], screen[corners[2], 1])
     inverse = 1.0 / area
     return (
-        area,
-        x0,
-        x1,
-        y0,
-        y1,
         (c[1] - a[1]) * inverse,
         -(c[0] - a[0]) * inverse,
         -(b[1] - a[1]) * inverse,
         (b[0] - a[0]) * inverse,
+    )
+
+
+@inline_kernel
+def has_left(w1: float, w2: float, d1x: float, d2x: float) -> bool:
+    """Whether a row of samples, walked to the right, is past its triangle (or a hair before)."""
+    return (
+        (w1 < -1e-6 and d1x <= 0)
+        or (w2 < -1e-6 and d2x <= 0)
+        or (w1 + w2 > 1.000001 and d1x + d2x >= 0)
     )
 
 
@@ -108,11 +129,15 @@ def draw(screen: NDArray, mesh: Mesh, neckline: int, first_triangle: int, out: B
     """Draw a mesh into the buffers; hair, frames and lashes are seen from both sides."""
     for t in range(mesh.triangles.shape[0]):
         corners = (mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2])
+        box = samples_of(screen, corners, out.nearness.shape)
+        if box[0] > box[1] or box[2] > box[3]:
+            continue
+        area = area_of(screen, corners)
         material = mesh.materials[t]
         two_sided = HAIR <= material <= BEARD or material >= FRAME
-        span = setup(screen, corners, out.nearness.shape)
-        if span[0] < 0 or two_sided:
-            draw_triangle(screen, mesh, (t, neckline, first_triangle), span, out)
+        if area < 0 or (two_sided and area != 0):
+            slopes = slopes_of(screen, corners, area)
+            draw_triangle(screen, mesh, (t, neckline, first_triangle), (box, slopes), out)
 
 
 @inline_kernel
@@ -121,7 +146,7 @@ def draw_triangle(
 ) -> None:
     """Draw one triangle; numbers are its own, the neckline's, and the first of its person."""
     t, neckline, first_triangle = numbers
-    _, x0, x1, y0, y1, d1x, d1y, d2x, d2y = span
+    (x0, x1, y0, y1), (d1x, d1y, d2x, d2y) = span
     corners = (mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2])
     material = mesh.materials[t]
     frayed = CLOTH <= material <= BEARD
@@ -132,17 +157,21 @@ def draw_triangle(
         w1 = (x0 + 0.5 - screen[corners[0], 0]) * d1x + dy * d1y
         w2 = (x0 + 0.5 - screen[corners[0], 0]) * d2x + dy * d2y
         for x in range(x0, x1 + 1):
-            z = za + w1 * z1 + w2 * z2
             inside = w1 >= -1e-6 and w2 >= -1e-6 and w1 + w2 <= 1.000001
-            if inside and z > out.nearness[y, x]:
-                solid = material != LASH or ((x + y) & 1) == 0
-                if frayed:
-                    solid = is_solid(mesh, corners, (1 - w1 - w2, w1, w2), material, neckline)
-                if solid:
-                    out.nearness[y, x] = z
-                    out.triangle[y, x] = t + first_triangle
-                    out.bary[y, x, 0] = w1
-                    out.bary[y, x, 1] = w2
+            if inside:
+                z = za + w1 * z1 + w2 * z2
+                if z > out.nearness[y, x]:
+                    solid = material != LASH or ((x + y) & 1) == 0
+                    if frayed:
+                        weights = (1 - w1 - w2, w1, w2)
+                        solid = is_solid(mesh, corners, weights, material, neckline)
+                    if solid:
+                        out.nearness[y, x] = z
+                        out.triangle[y, x] = t + first_triangle
+                        out.bary[y, x, 0] = w1
+                        out.bary[y, x, 1] = w2
+            elif has_left(w1, w2, d1x, d2x):
+                break
             w1 += d1x
             w2 += d2x
 
@@ -153,21 +182,37 @@ def draw_depth(screen: NDArray, triangles: NDArray, casts: NDArray, out: NDArray
     for t in range(triangles.shape[0]):
         if not casts[t]:
             continue
-        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        _, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(screen, (a, b, c), out.shape)
-        za = screen[a, 2]
-        z1 = screen[b, 2] - za
-        z2 = screen[c, 2] - za
-        for y in range(y0, y1 + 1):
-            dy = y + 0.5 - screen[a, 1]
-            w1 = (x0 + 0.5 - screen[a, 0]) * d1x + dy * d1y
-            w2 = (x0 + 0.5 - screen[a, 0]) * d2x + dy * d2y
-            for x in range(x0, x1 + 1):
-                if w1 >= 0 and w2 >= 0 and w1 + w2 <= 1.0:
-                    z = za + w1 * z1 + w2 * z2
-                    out[y, x] = max(out[y, x], z)
-                w1 += d1x
-                w2 += d2x
+        corners = (triangles[t, 0], triangles[t, 1], triangles[t, 2])
+        box = samples_of(screen, corners, out.shape)
+        if box[0] > box[1] or box[2] > box[3]:
+            continue
+        area = area_of(screen, corners)
+        if area != 0:
+            draw_depth_triangle(screen, corners, (box, slopes_of(screen, corners, area)), out)
+
+
+@inline_kernel
+def draw_depth_triangle(
+    screen: NDArray, corners: tuple[int, int, int], span: tuple, out: NDArray
+) -> None:
+    """Draw the nearness of one triangle."""
+    (x0, x1, y0, y1), (d1x, d1y, d2x, d2y) = span
+    a, b, c = corners
+    za = screen[a, 2]
+    z1 = screen[b, 2] - za
+    z2 = screen[c, 2] - za
+    for y in range(y0, y1 + 1):
+        dy = y + 0.5 - screen[a, 1]
+        w1 = (x0 + 0.5 - screen[a, 0]) * d1x + dy * d1y
+        w2 = (x0 + 0.5 - screen[a, 0]) * d2x + dy * d2y
+        for x in range(x0, x1 + 1):
+            if w1 >= 0 and w2 >= 0 and w1 + w2 <= 1.0:
+                z = za + w1 * z1 + w2 * z2
+                out[y, x] = max(out[y, x], z)
+            elif has_left(w1, w2, d1x, d2x):
+                break
+            w1 += d1x
+            w2 += d2x
 
 
 @kernel
@@ -175,9 +220,11 @@ def draw_plain(screen: NDArray, triangles: NDArray, out: Buffers) -> None:
     """Draw front faces without any holes; maps a surface onto its texture."""
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        area, x0, x1, y0, y1, d1x, d1y, d2x, d2y = setup(screen, (a, b, c), out.nearness.shape)
+        x0, x1, y0, y1 = samples_of(screen, (a, b, c), out.nearness.shape)
+        area = area_of(screen, (a, b, c))
         if area >= 0:
             continue
+        d1x, d1y, d2x, d2y = slopes_of(screen, (a, b, c), area)
         for y in range(y0, y1 + 1):
             dy = y + 0.5 - screen[a, 1]
             for x in range(x0, x1 + 1):
@@ -210,7 +257,7 @@ def basis_of(direction: NDArray) -> NDArray[np.float32]:
     return np.stack([right, np.cross(direction, right), direction]).astype(np.float32)
 
 
-@kernel
+@allocating_kernel
 def to_depth_screen(vertices: NDArray, view: DepthMap) -> NDArray:
     """Vertices (V, 3) in the depth map's samples, nearness offset by +20."""
     out = np.empty(vertices.shape, np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from idvid.people.anatomy import Motion, bone_matrices, follow, move_by_bones, pose_landmarks
 from idvid.people.assets import add_target, load_asset
 from idvid.people.mesh import vertex_normals
-from idvid.people.noise import kernel
+from idvid.people.noise import allocating_kernel
 from idvid.people.pixels import SAMPLES, Canvas, develop, paint_person
 from idvid.people.raster import DepthMap, basis_of, depth_map, draw, empty_buffers
 from idvid.people.shading import Painted, Posed, Rig
@@ -82,7 +82,7 @@ def landmarks_px(person: Person, motion: Motion, camera: Camera) -> NDArray[np.f
     return np.stack([x, y], -1).astype(np.float32)
 
 
-@kernel
+@allocating_kernel
 def _project(world: NDArray, camera: Camera) -> NDArray:
     out = np.empty(world.shape, np.float32)
     b, e = camera.basis, camera.eye

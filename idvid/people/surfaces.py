@@ -133,7 +133,7 @@ def scale(a: Triple, k: float) -> Triple:
     return (a[0] * k, a[1] * k, a[2] * k)
 
 
-@kernel
+@inline_kernel
 def skin_surface(
     canon: Triple, values: Triple, face: float, texture: NDArray, look: Look
 ) -> Surface:
@@ -169,7 +169,7 @@ def eye_direction(canon: Triple, look: Look) -> Triple:
     return dx * s, dy * s, dz * s
 
 
-@kernel
+@inline_kernel
 def eye_surface(way: Triple, gaze: NDArray, look: Look) -> Surface:
     """White, iris and pupil around the gaze, shaded by the lids."""
     dx, dy, dz = way
@@ -195,7 +195,7 @@ def eye_surface(way: Triple, gaze: NDArray, look: Look) -> Surface:
     return Surface(colour[0], colour[1], colour[2], 5.0, 240.0, wrap, occlusion, EYE_PART)
 
 
-@kernel
+@inline_kernel
 def hair_surface(s: float, length: float, occlusion: float, is_beard: bool, look: Look) -> Surface:
     """Strands of hair or beard."""
     if look.curly:
@@ -229,7 +229,7 @@ def pattern_cover(pattern: int, x: float, y: float) -> float:
     return cover
 
 
-@kernel
+@inline_kernel
 def cloth_surface(canon: Triple, occlusion: float, look: Look) -> Surface:
     """Knitted cloth with a pattern, and a plain band along the collar."""
     x, y, z = canon
@@ -246,7 +246,7 @@ def cloth_surface(canon: Triple, occlusion: float, look: Look) -> Surface:
     return Surface(c[0], c[1], c[2], 0.04, 8.0, (0.15, 0.15, 0.15), occlusion, CLOTH_PART)
 
 
-@kernel
+@inline_kernel
 def rigid_surface(material: int, canon: Triple, look: Look) -> Surface:
     """Teeth, tongue, lashes and the frame of glasses."""
     none = (0.0, 0.0, 0.0)
