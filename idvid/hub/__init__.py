@@ -8,8 +8,9 @@ HF_HUB_OFFLINE). Does not know what a model is.
 from idvid.hub.catalogue import CATALOGUE, ModelCard, card_of
 from idvid.hub.listing import ModelFacts
 from idvid.hub.patience import Patience
+from idvid.hub.progress import DownloadProgress
 from idvid.hub.reference import ModelRef, parse_ref
-from idvid.hub.snapshot import DownloadProgress, fetch, local_path, look_up
+from idvid.hub.snapshot import fetch, local_path, look_up
 
 __all__ = [
     "CATALOGUE",

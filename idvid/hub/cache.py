@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idvid.errors import HubError
+from idvid.hub.patience import StoppedError
 from idvid.hub.reasons import size_text
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
 
     from idvid.hub.listing import Listing, RemoteFile
+    from idvid.hub.patience import Errand
     from idvid.hub.reference import ModelRef
+
+LOCK_POLL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +97,27 @@ class ModelCache:
         return name.read_text().strip() if name.is_file() else None
 
     @contextmanager
-    def locked(self, file: RemoteFile, stop: threading.Event) -> Iterator[None]:
+    def locked(self, file: RemoteFile, errand: Errand) -> Iterator[None]:
         """One process or thread at a time writes a content; the Hub library takes the same lock.
 
-        Gives up waiting, and lets the block run, once `stop` is set.
+        Raises:
+            StoppedError: If the errand was called off before the lock was free.
         """
         from huggingface_hub.utils import WeakFileLock
 
         lock = self.folder.parent / ".locks" / self.folder.name / f"{file.blob}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        while not stop.is_set():
-            waiting = WeakFileLock(lock, timeout=0.5)
-            try:
-                waiting.__enter__()
-            except TimeoutError:
-                continue
-            try:
-                yield
-            finally:
-                waiting.__exit__(None, None, None)
-            return
-        yield
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(WeakFileLock(lock, timeout=LOCK_POLL_S))
+                    break
+                except TimeoutError:
+                    errand.say(f"{file.path} is being fetched by somebody else; we wait.")
+                if errand.stop.is_set():
+                    raise StoppedError
+            errand.say("")
+            yield
 
 
 def cache_of(repo: str) -> ModelCache:
@@ -132,7 +135,7 @@ def cache_of(repo: str) -> ModelCache:
 
 def complete_snapshot(ref: ModelRef) -> Path | None:
     """The folder of a revision if every wanted file is in it, by the list that came with it."""
-    sizes = listed_sizes(ref)
+    sizes = _listed_sizes(ref)
     commit = cache_of(ref.repo).commit_of(ref)
     if commit is None or not sizes or not set(ref.named_files) <= set(sizes):
         return None
@@ -142,7 +145,7 @@ def complete_snapshot(ref: ModelRef) -> Path | None:
     return snapshot if is_whole else None
 
 
-def listed_sizes(ref: ModelRef) -> dict[str, int]:
+def _listed_sizes(ref: ModelRef) -> dict[str, int]:
     """Bytes of each wanted file by the list in the cache; empty if there is no list."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError

@@ -79,7 +79,7 @@ def ask(ref: ModelRef, errand: Errand) -> Listing:
 
     try:
         info = persist(lambda: _info(ref, errand.patience), errand)
-    except (httpx2.HTTPError, HFValidationError, OSError, ValueError, KeyError) as error:
+    except (httpx2.HTTPError, HFValidationError, OSError, ValueError, KeyError, TypeError) as error:
         raise reason(error, ref.repo, ref.revision) from error
     return _listing(ref, info)
 

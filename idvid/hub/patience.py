@@ -28,6 +28,9 @@ class Patience:
     least_bytes_per_s: int = 1024  # slower than this over `stall_s` counts as a failure
     first_pause_s: float = 1.0  # before the second try; doubles each time
     longest_wait_s: float = 60.0  # give up where the Hub asks us to wait longer
+    answer_s: float = (
+        180.0  # longest time for the Hub to say what a model holds, all tries together
+    )
 
     def timeout(self) -> httpx2.Timeout:
         """The client's limits for one request."""

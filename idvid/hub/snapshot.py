@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,73 +16,21 @@ from idvid.hub.cache import (
     cache_of,
     check_space,
     complete_snapshot,
-    listed_sizes,
     unlisted_snapshot,
 )
-from idvid.hub.listing import Listing, ModelFacts, RemoteFile, ask, wanted
-from idvid.hub.patience import Errand, Patience
+from idvid.hub.listing import Listing, ModelFacts, ask, wanted
+from idvid.hub.patience import Errand, Patience, TooSlowError
+from idvid.hub.progress import DownloadProgress, Tally
 from idvid.hub.reasons import reason
 from idvid.hub.reference import ModelRef, parse_ref
 from idvid.hub.transfer import Source, fetch_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-_Done = TypeVar("_Done")
+_Result = TypeVar("_Result")
 FILES_AT_A_TIME = 4
 HEARTBEAT_S = 0.25  # between two reports, also while nothing arrives: a chance to cancel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadProgress:
-    """How far a download is."""
-
-    repo: str  # owner/name
-    file_name: str  # the file that last received something; empty at first
-    bytes_done: int  # of the wanted files, what was here before included
-    bytes_total: int  # 0 while the Hub has not answered
-    files_done: int
-    files_total: int
-    note: str = ""  # a sentence where we wait, or where the model has a new name
-
-
-class _Tally:
-    """What the workers have so far; the only value that threads share."""
-
-    def __init__(self, ref: ModelRef) -> None:
-        self._lock, self._repo = threading.Lock(), ref.repo
-        self._sizes: dict[str, int] = {}
-        self._here: dict[str, int] = {}
-        self._last, self._note = "", ""
-        self.new_name = ""  # a sentence, where the model has one
-
-    def expect(self, file: RemoteFile, num_bytes: int) -> None:
-        self._sizes[file.path] = file.size_bytes
-        self._here[file.path] = num_bytes
-
-    @property
-    def missing_bytes(self) -> int:
-        return sum(self._sizes.values()) - sum(self._here.values())
-
-    def report(self, path: str, num_bytes: int) -> None:
-        with self._lock:
-            self._here[path], self._last = num_bytes, path
-
-    def say(self, note: str) -> None:
-        with self._lock:
-            self._note = note
-
-    def progress(self) -> DownloadProgress:
-        with self._lock:
-            return DownloadProgress(
-                repo=self._repo,
-                file_name=self._last,
-                bytes_done=sum(self._here.values()),
-                bytes_total=sum(self._sizes.values()),
-                files_done=sum(self._here[p] == n for p, n in self._sizes.items()),
-                files_total=len(self._sizes),
-                note=self._note or self.new_name,
-            )
 
 
 def local_path(
@@ -110,14 +59,7 @@ def local_path(
         source = parse_ref(str(source))
     if offline:
         return _offline(source)
-    with closing(fetch(source)) as steps:
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as end:
-                return end.value
-            if on_progress is not None:
-                on_progress(progress)
+    return _end_of(fetch(source), on_progress)
 
 
 def fetch(
@@ -136,10 +78,8 @@ def fetch(
     found = _in_cache(ref)
     if found is not None or is_offline_mode():
         return found or _offline(ref)
-    tally = _Tally(ref)
-    errand = Errand(patience=patience or Patience(), stop=threading.Event(), say=tally.say)
-    pool = ThreadPoolExecutor(FILES_AT_A_TIME, thread_name_prefix="hub")
-    try:
+    tally = Tally(ref)
+    with _workers(patience or Patience(), tally.say) as (errand, pool):
         listing = yield from _ask(ref, errand, pool, tally)
         if listing is None:
             return _offline(ref)
@@ -150,9 +90,6 @@ def fetch(
         files = wanted(ref, listing.files)
         yield from _watch([pool.submit(fetch_file, f, cache, source) for f in files], tally)
         return cache.snapshot(listing.commit)
-    finally:
-        errand.stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def look_up(ref: ModelRef, patience: Patience | None = None) -> ModelFacts:
@@ -164,15 +101,12 @@ def look_up(ref: ModelRef, patience: Patience | None = None) -> ModelFacts:
     from huggingface_hub import is_offline_mode
 
     if _in_cache(ref) is not None or is_offline_mode():
-        _offline(ref)  # raises if it is not there
-        commit = cache_of(ref.repo).commit_of(ref) or ref.revision
-        total = sum(listed_sizes(ref).values())
-        return ModelFacts(
-            repo=ref.repo, commit=commit, licence=None, is_gated=False,
-            total_bytes=total, missing_bytes=0,
-        )  # fmt: skip
-    errand = Errand(patience=patience or Patience(), stop=threading.Event(), say=lambda _: None)
-    listing = ask(ref, errand)
+        return _facts_offline(ref)
+    tally = Tally(ref)
+    with _workers(patience or Patience(), tally.say) as (errand, pool):
+        listing = _end_of(_ask(ref, errand, pool, tally))
+    if listing is None:
+        return _facts_offline(ref)
     cache, files = cache_of(ref.repo), wanted(ref, listing.files)
     return ModelFacts(
         repo=listing.repo,
@@ -182,6 +116,17 @@ def look_up(ref: ModelRef, patience: Patience | None = None) -> ModelFacts:
         total_bytes=sum(file.size_bytes for file in files),
         missing_bytes=sum(f.size_bytes - cache.bytes_here(listing.commit, f) for f in files),
     )
+
+
+def _facts_offline(ref: ModelRef) -> ModelFacts:
+    folder = _offline(ref)
+    sizes = (
+        p.stat().st_size for p in folder.rglob("*") if ref.wants(p.relative_to(folder).as_posix())
+    )
+    return ModelFacts(
+        repo=ref.repo, commit=folder.name, licence=None, is_gated=False,
+        total_bytes=sum(sizes), missing_bytes=0,
+    )  # fmt: skip
 
 
 def _in_cache(ref: ModelRef) -> Path | None:
@@ -205,12 +150,14 @@ def _offline(ref: ModelRef) -> Path:
 
 
 def _ask(
-    ref: ModelRef, errand: Errand, pool: ThreadPoolExecutor, tally: _Tally
+    ref: ModelRef, errand: Errand, pool: ThreadPoolExecutor, tally: Tally
 ) -> Generator[DownloadProgress, None, Listing | None]:
     """The Hub's list; None if the Hub does not answer but the cache holds an unlisted snapshot."""
     asking = pool.submit(ask, ref, errand)
     try:
-        yield from _watch([asking], tally)
+        yield from _watch([asking], tally, errand.patience.answer_s)
+    except TooSlowError as error:
+        raise reason(error, ref.repo, ref.revision) from error
     except HubError:
         if unlisted_snapshot(ref) is None:
             raise
@@ -218,7 +165,7 @@ def _ask(
     return asking.result()
 
 
-def _prepare(ref: ModelRef, listing: Listing, tally: _Tally) -> ModelCache:
+def _prepare(ref: ModelRef, listing: Listing, tally: Tally) -> ModelCache:
     """Everything that can go wrong before the first byte is fetched goes wrong here."""
     cache = cache_of(ref.repo)
     if listing.repo.lower() != ref.repo.lower():
@@ -234,12 +181,46 @@ def _prepare(ref: ModelRef, listing: Listing, tally: _Tally) -> ModelCache:
 
 
 def _watch(
-    futures: Sequence[Future[_Done]], tally: _Tally
+    futures: Sequence[Future[_Result]], tally: Tally, limit_s: float = inf
 ) -> Generator[DownloadProgress, None, None]:
-    """Progress until all are done; raises what the first of them raises."""
-    pending = set(futures)
+    """Progress until all are done; raises what the first of them raises, or TooSlowError."""
+    pending, ends = set(futures), time.monotonic() + limit_s
     while pending:
         done, pending = wait(pending, HEARTBEAT_S, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
+        if pending and time.monotonic() > ends:
+            raise TooSlowError
         yield tally.progress()
+
+
+def _end_of(
+    steps: Generator[DownloadProgress, None, _Result],
+    on_progress: Callable[[DownloadProgress], None] | None = None,
+) -> _Result:
+    """Follow a generator to what it returns."""
+    with closing(steps):
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                return end.value
+            if on_progress is not None:
+                on_progress(progress)
+
+
+@contextmanager
+def _workers(
+    patience: Patience, say: Callable[[str], None]
+) -> Iterator[tuple[Errand, ThreadPoolExecutor]]:
+    """Threads for one errand, which is called off when the block ends, however it does.
+
+    Nobody waits for them: one that hears nothing from the network ends when its patience does.
+    """
+    errand = Errand(patience=patience, stop=threading.Event(), say=say)
+    pool = ThreadPoolExecutor(FILES_AT_A_TIME, thread_name_prefix="hub")
+    try:
+        yield errand, pool
+    finally:
+        errand.stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)

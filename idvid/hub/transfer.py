@@ -102,7 +102,7 @@ def fetch_file(file: RemoteFile, cache: ModelCache, source: Source) -> None:
     """
     import httpx2
 
-    with cache.locked(file, source.errand.stop):
+    with cache.locked(file, source.errand):
         if source.errand.stop.is_set():
             raise StoppedError
         blob = cache.blob(file)

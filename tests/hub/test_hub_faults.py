@@ -204,6 +204,14 @@ def test_a_file_name_that_leaves_the_folder_is_refused(hub, client, model):
     assert fetched(hub) == []
 
 
+def test_a_listing_that_trickles_in_is_not_waited_for(hub, client, model):
+    hub.faults.append(Fault(where="GET /api/*", bytes_per_s=40))
+    answer = client.ask(model, patience={"answer_s": 0.5})
+    assert "too slowly" in answer["error"]
+    assert answer["seconds"] < 1.5
+    assert "too slowly" in client.ask(model, "look_up", patience={"answer_s": 0.5})["error"]
+
+
 def test_tries_are_counted_anew_while_there_is_progress(hub, client):
     big = publish(hub, "who/big", {**SMALL, WEIGHTS: bytes(6 << 20)})
     hub.faults.append(weights_fault(times=5, cut_at=(1 << 20) + (1 << 16)))

@@ -70,6 +70,7 @@ def test_named_files_only(hub, client, model):
 def test_what_is_missing_is_fetched_and_nothing_else(hub, client, model):
     first = client.ask(model)
     (Path(first["folder"]) / "tokenizer/vocab.txt").resolve().unlink()
+    (Path(first["folder"]) / WEIGHTS).unlink()  # as if killed before the last step
     hub.forget()
     again = client.ask(model)
     assert again["files"] == WANTED
