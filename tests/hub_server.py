@@ -37,6 +37,7 @@ class Fault:
     status: int = 0  # answer this instead
     headers: tuple[tuple[str, str], ...] = ()  # and these with it
     cut_at: int = -1  # hang up after so many bytes of the body
+    short_by: int = 0  # leave out so many bytes at the end, and say so in Content-Length
     stall_at: int = -1  # fall silent after so many bytes of the body
     bytes_per_s: int = 0  # send no faster
     is_damaged: bool = False  # wrong bytes of the right length
@@ -170,8 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         owner, name, *rest = path.split("/")
         repo, what = f"{owner}/{name}", rest[0] if rest else ""
         if repo in self.hub.renamed:
-            moved = self.path.replace(repo, self.hub.renamed[repo], 1)
-            self.answer(307, headers={"Location": moved})
+            moved = urlsplit(self.path).path.replace(repo, self.hub.renamed[repo], 1)
+            self.answer(307, headers={"Location": moved})  # without the query: the harder case
             return
         parts = rest[1:2] if what == "tree" else rest[1:]
         folder = self.hub.folder(repo, "/".join(parts) or "main")
@@ -259,6 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             data, status = data[start:], 206
+        data = data[: len(data) - self.fault.short_by]
         self.answer(status, data, {"Accept-Ranges": "bytes", **headers})
 
     def answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:

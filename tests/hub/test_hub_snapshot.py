@@ -77,6 +77,14 @@ def test_what_is_missing_is_fetched_and_nothing_else(hub, client, model):
     assert [r.rpartition("/")[2] for r in fetched(hub)] == ["vocab.txt"]
 
 
+def test_a_file_that_the_disk_lost_a_part_of_is_fetched_again(hub, client, model):
+    blob = (Path(client.ask(model)["folder"]) / WEIGHTS).resolve()
+    blob.write_bytes(blob.read_bytes()[:-1])
+    hub.forget()
+    assert_same(client.ask(model), hub, model)
+    assert {r.rpartition("/")[2] for r in fetched(hub)} == {Path(WEIGHTS).name}
+
+
 def test_licence_and_size_are_known_before_the_download(hub, client, model):
     total = sum(WANTED.values())
     before = client.ask(model, "look_up")["facts"]
@@ -142,6 +150,20 @@ def test_a_reference_reads_back():
 def test_a_pattern_that_could_fetch_code_is_our_bug(pattern):
     with pytest.raises(AssertionError):
         ModelRef(repo="who/mini", files=(pattern,))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_wanted"),
+    [
+        ("transformer/model.safetensors", True),
+        ("tokenizer/spiece.model", True),
+        ("word2vec_spiece.model", False),
+        ("model.safetensors.py", False),
+        ("model.onnx", False),
+    ],
+)
+def test_what_is_wanted_unless_somebody_names_more(path, is_wanted):
+    assert ModelRef(repo="who/mini").wants(path) is is_wanted
 
 
 def test_the_catalogue_states_what_a_user_must_know():
