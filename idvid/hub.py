@@ -1,8 +1,8 @@
 """A model's name to a folder on this machine; the only user of `huggingface_hub`.
 
-Owns what may come from the Hub: weights as safetensors, settings as JSON, vocabularies as text.
-Pickles and Python files are never fetched. Where the cache lies and which token is used are the
-Hub library's own settings (HF_HOME, HF_TOKEN, HF_ENDPOINT). Does not know what a model is.
+Owns what may come from the Hub: weights as safetensors or ONNX, settings as JSON, vocabularies as
+text. Pickles and Python files are never fetched. Where the cache lies and which token is used are
+the Hub library's own settings (HF_HOME, HF_TOKEN, HF_ENDPOINT). Does not know what a model is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from idvid.errors import HubError
 
-SAFE_SUFFIXES = (".safetensors", ".json", ".txt")
+SAFE_SUFFIXES = (".safetensors", ".json", ".txt", ".onnx")
 _REPO = re.compile(r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(?:@(?P<revision>[\w./-]{1,96}))?")
 
 
