@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_packs import save_pack, save_recogniser
 
 from idvid.cli import main
-from idvid.faces.pack_choice import KNOWN_PACKS
+from idvid.hub import card_of
 from idvid.media.clip_reader import read_video
 from idvid.media.image import write_png
 from idvid.media.video import write_video
@@ -125,10 +125,11 @@ def test_measure_writes_the_report_the_curve_and_the_figure(capsys, folder, vide
 @pytest.fixture
 def auraface(tmp_path, monkeypatch):
     """A tiny recogniser where the Hub's cache would keep AuraFace's; its sha256."""
-    known = KNOWN_PACKS["auraface"]
+    ref = card_of("auraface").ref
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    name = f"models--{known.repo.replace('/', '--')}"
-    file = tmp_path / "cache" / name / "snapshots" / known.revision / known.recogniser
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    name = f"models--{ref.repo.replace('/', '--')}"
+    file = tmp_path / "cache" / name / "snapshots" / ref.revision / ref.files[0]
     file.parent.mkdir(parents=True)
     save_recogniser(file)
     return hashlib.sha256(file.read_bytes()).hexdigest()

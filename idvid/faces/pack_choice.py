@@ -9,7 +9,7 @@ opened is looked up by the hashes of its files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from idvid.faces.pack_files import (
     open_recogniser,
     pack_folder,
 )
-from idvid.hub import ModelRef, local_path, parse_ref
+from idvid.hub import CATALOGUE, local_path, parse_ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from idvid.faces.embed import FaceEncoder
+    from idvid.hub import ModelCard
 
 BUNDLED = "bundled"
 DEFAULT_PACK = "auraface"
@@ -76,49 +77,7 @@ LICENCES: dict[str, Licence] = {  # by sha256 of an ONNX file
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPack:
-    """A pack on the Hub that can be asked for by name."""
-
-    repo: str
-    revision: str
-    recogniser: str  # path in the repository
-    detector: str | None = None  # beside the recogniser; None: idvid's own finds the faces
-    licence: Licence  # what the page says before the download; the bytes decide afterwards
-    megabytes: int  # of the download
-
-    @property
-    def ref(self) -> ModelRef:
-        """The files to fetch."""
-        files = (self.recogniser,) if self.detector is None else (self.recogniser, self.detector)
-        return ModelRef(repo=self.repo, revision=self.revision, allow_patterns=files)
-
-
-KNOWN_PACKS: dict[str, KnownPack] = {
-    "auraface": KnownPack(
-        repo="fal/AuraFace-v1",
-        revision="af6d057c9b0ec4071d4c49c80e3539258798b609",
-        recogniser="glintr100.onnx",
-        licence=APACHE,
-        megabytes=261,
-    ),
-    "buffalo_l": KnownPack(
-        repo="public-data/insightface",
-        revision="33c1063c49c785b7652d3fd529f86fa4f149392b",
-        recogniser="models/buffalo_l/w600k_r50.onnx",
-        detector="models/buffalo_l/det_10g.onnx",
-        licence=NON_COMMERCIAL,
-        megabytes=191,
-    ),
-    "antelopev2": KnownPack(
-        repo="DIAMONIK7777/antelopev2",
-        revision="ba0c3e10f4548361eb9a63265d87ce1140ab5a05",
-        recogniser="glintr100.onnx",
-        detector="scrfd_10g_bnkps.onnx",
-        licence=NON_COMMERCIAL,
-        megabytes=278,
-    ),
-}
+KNOWN_PACKS = {card.key: card for card in CATALOGUE if card.kind == "faces"}
 
 
 def choose_judge(choice: str = BUNDLED) -> FaceEncoder:
@@ -136,16 +95,13 @@ def choose_judge(choice: str = BUNDLED) -> FaceEncoder:
 
 def load_pack(choice: str = DEFAULT_PACK) -> InsightFacePack:
     """A face pack; arguments and errors as for `choose_judge`."""
-    known = KNOWN_PACKS.get(choice)
-    if known is not None:
-        return _load_known(choice, known)
+    if choice in KNOWN_PACKS:
+        return _load_known(KNOWN_PACKS[choice])
     if Path(choice).is_dir():
         root = Path(choice)
         return InsightFacePack(open_pack(root), pack_folder(root.resolve()).name)
     ref = parse_ref(choice)
-    folder = local_path(
-        ModelRef(repo=ref.repo, revision=ref.revision, allow_patterns=("*.onnx", "*.json"))
-    )
+    folder = local_path(replace(ref, files=("*.onnx", "*.json")))
     return InsightFacePack(open_pack(folder), choice)
 
 
@@ -188,9 +144,9 @@ def refuse_conditioner(judge: FaceEncoder, conditioner: Callable[[Tensor], Tenso
         raise ModelError(CONDITIONER_CANNOT_JUDGE)
 
 
-def _load_known(name: str, known: KnownPack) -> InsightFacePack:
-    folder = local_path(known.ref)
-    recogniser = folder / known.recogniser
-    if known.detector is None:
-        return InsightFacePack(open_recogniser(recogniser), name)
-    return InsightFacePack(open_pack(recogniser.parent), name)
+def _load_known(card: ModelCard) -> InsightFacePack:
+    """A pack of the catalogue: one file is a recogniser alone, two are a detector and it."""
+    folder = local_path(card.ref)
+    files = [folder / name for name in card.ref.files]
+    networks = open_recogniser(files[0]) if len(files) == 1 else open_pack(files[0].parent)
+    return InsightFacePack(networks, card.key)
