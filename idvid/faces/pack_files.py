@@ -21,9 +21,11 @@ from idvid.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
 MODULES = ["detection", "recognition"]
 FACE_PX = 112  # side of the crop that ArcFace networks take
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the best one first
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _SCRFD_OUTPUTS = (9, 15)  # scores, boxes and landmarks at 3 or 5 strides
 _DAMAGED = "The face pack is damaged or no ONNX that runs here; download it again."
 _WRONG_SHAPES = (
@@ -114,20 +116,22 @@ def open_recogniser(file: Path) -> PackNetworks:
 
 
 def _session() -> dict[str, Any]:
-    """How onnxruntime runs a pack: on CUDA where it offers that, on the threads we may use."""
+    """How onnxruntime runs a pack: where and on as many threads as we may use."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runtime.num_threads()
-    return {
-        "providers": execution_providers(onnxruntime.get_available_providers()),
-        "sess_options": options,
-    }
+    offered = onnxruntime.get_available_providers()
+    return {"providers": execution_providers(offered, runtime.device()), "sess_options": options}
 
 
-def execution_providers(offered: Sequence[str]) -> list[str]:
-    """CUDA before the CPU, of what onnxruntime offers."""
-    return [name for name in _PROVIDERS if name in offered]
+def execution_providers(
+    offered: Sequence[str], device: torch.device
+) -> list[str | tuple[str, dict[str, int]]]:
+    """CUDA if that is our device and onnxruntime offers it (`onnxruntime-gpu` does), then the CPU."""
+    if device.type == "cuda" and _CUDA in offered:
+        return [(_CUDA, {"device_id": device.index or 0}), _CPU]
+    return [_CPU]
 
 
 def _failures() -> tuple[type[Exception], ...]:

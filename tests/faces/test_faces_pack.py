@@ -218,7 +218,11 @@ def test_every_fault_of_a_pack_is_one_sentence_and_nothing_is_downloaded(tmp_pat
         open_recogniser(pack_folder / "det.onnx")
 
 
-def test_cuda_comes_first_where_it_is_offered():
-    offered = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-    assert execution_providers(offered) == offered[1:]
-    assert execution_providers(["AzureExecutionProvider", "CPUExecutionProvider"]) == offered[2:]
+def test_cuda_comes_first_where_it_is_offered_and_ours():
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    offered = ["TensorrtExecutionProvider", cuda, cpu]
+    first, second = torch.device("cuda"), torch.device("cuda:1")
+    assert execution_providers(offered, first) == [(cuda, {"device_id": 0}), cpu]
+    assert execution_providers(offered, second) == [(cuda, {"device_id": 1}), cpu]
+    assert execution_providers(offered, torch.device("cpu")) == [cpu]
+    assert execution_providers(["AzureExecutionProvider", cpu], first) == [cpu]
