@@ -1,4 +1,4 @@
-"""The command line: `python -m idvid generate | measure | check | people | train`.
+"""The command line: `python -m idvid generate | measure | check | people | train | export-backbone`.
 
 Owns the arguments and the exit codes: 0 done, 2 refused with one sentence, 130 stopped with
 Ctrl-C. What the commands do is `idvid.commands`, imported when one runs, so `--help` is instant.
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="check the reference photos of a scene file"))
     _add_people(commands.add_parser("people", help="draw synthetic people"))
     _add_train(commands.add_parser("train", help="train the bundled model"))
+    _add_export(commands.add_parser("export-backbone", help="write the face backbone as ONNX"))
     return parser
 
 
@@ -78,6 +79,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         help="guidance scale, 1 (none) to 10; default %(default)s",
     )
     parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
+    _add_judge(parser)
 
 
 def _add_measure(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +98,7 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
         default=120.0,
         help="refuse longer videos; default %(default)s",
     )
+    _add_judge(parser)
     _add_out(parser)
 
 
@@ -120,6 +123,22 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_export)
+    parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--judge",
+        default="bundled",
+        metavar="PACK",
+        help="who measures: bundled (default), auraface (Apache-2.0), buffalo_l or antelopev2 "
+        "(non-commercial), or another insightface pack: a folder or owner/name on the Hub",
+    )
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -166,15 +185,24 @@ def _generate(args: argparse.Namespace) -> None:
             settings=tuple(settings),
             seed=args.seed,
             model=args.model,
+            judge=args.judge,
             out=args.out,
         )
     )
 
 
 def _measure(args: argparse.Namespace) -> None:
-    from idvid.commands import measure
+    from idvid.commands import Measurement, measure
 
-    measure(args.video, args.characters, args.out, args.max_seconds)
+    measure(
+        Measurement(
+            video_file=args.video,
+            characters=args.characters,
+            max_seconds=args.max_seconds,
+            judge=args.judge,
+            out=args.out,
+        )
+    )
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -198,3 +226,9 @@ def _train(args: argparse.Namespace) -> None:
     from idvid.training.command import run
 
     run(args)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from idvid.commands import export
+
+    export(args.model, args.out)

@@ -1,4 +1,4 @@
-"""What the command line does: generate, measure and check, with progress on stderr.
+"""What the command line does: generate, measure, check and export, with progress on stderr.
 
 Owns which files are written where. Knows no argument syntax; raises `IdvidError` for the user.
 """
@@ -9,11 +9,13 @@ import dataclasses
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from idvid.errors import InputError
+from idvid.faces.pack_choice import choose_judge, licence_of, refuse_conditioner
 from idvid.faces.quality import check_references
 from idvid.media.clip_reader import VideoLimits, iter_video
 from idvid.media.image import read_image, shown_name
@@ -24,12 +26,13 @@ from idvid.scene_file import read_scene, validate_characters
 from idvid.types import Character, StepDone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from idvid.config import GenerationSettings
+    from idvid.faces.embed import FaceEncoder
     from idvid.faces.quality import ReferenceCheck, ReferenceFace
     from idvid.types import DriftReport, WindowDone
 
@@ -48,6 +51,18 @@ class Generation:
     settings: tuple[GenerationSettings, ...]  # one per method; several are compared
     seed: int | None  # instead of the scene's
     model: str | None  # a folder or a Hub name; None is the bundled model
+    judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A request to measure a video, whoever made it."""
+
+    video_file: Path
+    characters: Path  # a folder of photos per character
+    max_seconds: float
+    judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
     out: Path
 
 
@@ -61,26 +76,29 @@ def generate(request: Generation) -> None:
     if request.seed is not None:
         scene = dataclasses.replace(scene, seed=request.seed)
     references = usable_references(scene.characters)
+    judge = _judge(request.judge)
     from idvid.pipeline.generate import load_pipeline  # the models load last, if all else is well
 
     pipeline = load_pipeline(request.model)
+    refuse_conditioner(judge, pipeline.backbone)
     faces = tuple(references.values())
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
     for settings in request.settings:
         folder = request.out / settings.method if several else request.out
         events = pipeline.stream(scene, faces, settings, lambda: False)
-        reports[settings.method] = _record(events, references, settings.method, folder)
+        meter = partial(DriftMeter, references, encoder=judge)
+        reports[settings.method] = _record(events, meter, settings.method, folder)
     if several:
         write_comparison(reports, request.out / "comparison.png")
 
 
-def measure(video_file: Path, characters: Path, out: Path, max_seconds: float) -> None:
+def measure(request: Measurement) -> None:
     """Write report.json, drift.csv and drift.png for any video."""
-    _make_folder(out)
-    references = usable_references(read_characters(characters))
-    video = iter_video(video_file, VideoLimits(max_seconds=max_seconds))
-    meter = DriftMeter(references, video.fps)
+    _make_folder(request.out)
+    references = usable_references(read_characters(request.characters))
+    video = iter_video(request.video_file, VideoLimits(max_seconds=request.max_seconds))
+    meter = DriftMeter(references, video.fps, _judge(request.judge))
     progress = Progress("measure")
     seen = 0
     for frames in _batches(video.frames):
@@ -88,12 +106,35 @@ def measure(video_file: Path, characters: Path, out: Path, max_seconds: float) -
         seen += len(frames)
         progress.show(f"{seen / video.fps:.1f} s of video")
     progress.end()
-    _write_report(meter.report(), out)
+    _write_report(meter.report(), request.out)
 
 
 def check(scene_file: Path) -> ReferenceCheck:
     """What there is to say about the reference photos of a scene."""
     return check_references(read_scene(scene_file).characters)
+
+
+def export(model: str | None, file: Path) -> None:
+    """Write a model's face backbone as an ONNX file in ArcFace's layout.
+
+    Args:
+        model: A folder or a Hub name; None is the bundled model.
+        file: Where to; an existing file is replaced.
+    """
+    from idvid.models.export_onnx import export_backbone
+    from idvid.pipeline.generate import load_pipeline
+
+    _make_folder(file.parent)
+    export_backbone(load_pipeline(model).backbone, file)
+
+
+def _judge(choice: str) -> FaceEncoder:
+    """Load who measures; what its licence forbids goes to stderr."""
+    judge = choose_judge(choice)
+    notice = licence_of(judge).notice
+    if notice:
+        sys.stderr.write(f"notice: {notice}\n")
+    return judge
 
 
 def usable_references(characters: tuple[Character, ...]) -> References:
@@ -160,9 +201,12 @@ class Progress:
 
 
 def _record(
-    events: Iterator[StepDone | WindowDone], references: References, label: str, folder: Path
+    events: Iterator[StepDone | WindowDone],
+    open_meter: Callable[[float], DriftMeter],
+    label: str,
+    folder: Path,
 ) -> DriftReport:
-    """Encode and measure the windows of one run as they arrive."""
+    """Encode and measure the windows of one run as they arrive; the meter opens at their fps."""
     progress = Progress(label)
     segments: list[bytes] = []
     writer: SegmentWriter | None = None
@@ -172,7 +216,7 @@ def _record(
             progress.show_step(event)
             continue
         if writer is None or meter is None:
-            writer, meter = SegmentWriter(event.fps), DriftMeter(references, event.fps)
+            writer, meter = SegmentWriter(event.fps), open_meter(event.fps)
         segments.append(writer.write(event.frames))
         meter.add(event.frames)
     assert meter is not None, "a pipeline yields at least one window"

@@ -10,6 +10,8 @@ MAX_NAME_LENGTH = 40
 MAX_PROMPT_LENGTH = 1000
 MIN_SECONDS, MAX_SECONDS = 1.0, 30.0
 MAX_SEED = 2**31 - 1
+# Key and value in the metadata of our exported backbone: whoever conditions never judges.
+CONDITIONER_MARK = ("idvid.use", "conditioning")
 METHODS = ("none", "context", "locks")  # the keys of idvid.methods.METHODS, in page order
 
 

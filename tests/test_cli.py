@@ -1,6 +1,7 @@
 """Laws of the command line: exit codes, one-line refusals, and the files that are promised."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ import time
 
 import pytest
 from PIL import Image
+from tiny_packs import save_pack, save_recogniser
 
 from idvid.cli import main
+from idvid.hub import card_of
 from idvid.media.clip_reader import read_video
 from idvid.media.image import write_png
 from idvid.media.video import write_video
@@ -119,6 +122,57 @@ def test_measure_writes_the_report_the_curve_and_the_figure(capsys, folder, vide
         assert min(figure.size) > 200
 
 
+@pytest.fixture
+def auraface(tmp_path, monkeypatch):
+    """A tiny recogniser where the Hub's cache would keep AuraFace's; its sha256."""
+    ref = card_of("auraface").ref
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    name = f"models--{ref.repo.replace('/', '--')}"
+    file = tmp_path / "cache" / name / "snapshots" / ref.revision / ref.files[0]
+    file.parent.mkdir(parents=True)
+    save_recogniser(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_another_judge_measures_and_is_named_with_its_licence(
+    capsys, folder, video, tmp_path, auraface
+):
+    out = tmp_path / "out"
+    arguments = ["--characters", folder / "people", "--judge", "auraface", "--out", out]
+    code, _, err = run(capsys, "measure", video, *arguments)
+    assert code == 0, err
+    report = json.loads((out / "report.json").read_text())
+    assert report["judge"] == {"name": "auraface", "sha256": auraface}
+    assert all(c["presence"] > 0.5 for c in report["characters"])
+    assert "notice: idvid does not know these face weights" in err
+
+
+def test_the_judge_changes_the_report_and_never_the_video(
+    capsys, folder, tiny_folder, tmp_path, auraface
+):
+    bundled, other = tmp_path / "bundled", tmp_path / "other"
+    assert "notice" not in generated(capsys, folder, tiny_folder, bundled)
+    assert "notice" in generated(capsys, folder, tiny_folder, other, "--judge", "auraface")
+    assert (bundled / "video.mp4").read_bytes() == (other / "video.mp4").read_bytes()
+    judges = [json.loads((o / "report.json").read_text())["judge"] for o in (bundled, other)]
+    assert judges[0]["name"] == "dlib-resnet-v1"
+    assert judges[1] == {"name": "auraface", "sha256": auraface}
+
+
+def test_who_conditions_never_judges(capsys, folder, tiny_folder, tmp_path):
+    pack = save_pack(tmp_path / "pack", names=("det.onnx", "other.onnx"))
+    (pack / "other.onnx").unlink()
+    code, _, err = run(
+        capsys, "export-backbone", "--model", tiny_folder, "--out", pack / "rec.onnx"
+    )
+    assert code == 0, err
+    arguments = ["--model", tiny_folder, "--out", tmp_path / "out", "--judge", pack]
+    code, _, err = run(capsys, "generate", folder / "scene.json", *arguments)
+    assert code == 2
+    assert err.splitlines()[-1].startswith("idvid: This face pack is the network that conditions")
+
+
 def test_check_says_that_good_photos_are_good(capsys, folder):
     code, out, err = run(capsys, "check", folder / "scene.json")
     assert code == 0
@@ -161,6 +215,7 @@ REFUSED = {
     "no photos": (["measure", "x.mp4", "--characters", "{tmp}/bare", "--out", "{tmp}"], "0 photos"),
     "html": (["measure", "x.mp4", "--characters", "{tmp}/html", "--out", "{tmp}"], "only letters"),
     "no model": (["generate", "{scene}", "--out", "{tmp}", "--model", "x"], "neither a folder"),
+    "no judge": (["generate", "{scene}", "--out", "{tmp}", "--judge", "x"], "neither a folder"),
     "out is a file": (["generate", "x.json", "--out", "{tmp}/bad.json"], "bad.json cannot be made"),
     "people's seed": (["people", "--seed", "1000000", "--out", "{tmp}"], "1000000"),
 }

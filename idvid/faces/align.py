@@ -25,8 +25,19 @@ _DLIB_POINTS = torch.tensor(
         [0.4901123135679, 0.6277975316475],
     ]
 )
-_ARCFACE_EYES = torch.tensor([[38.2946, 51.6963], [73.5318, 51.5014]])  # left, right, of 112 px
-_ARCFACE_SIZE_PX = 112
+# ArcFace's template in its 112 px crop: left and right pupil (as seen in the picture), nose tip,
+# left and right corner of the mouth. Deng et al. 2019; the order of SCRFD's landmarks.
+ARCFACE_POINTS = torch.tensor(
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ]
+)
+ARCFACE_SIZE_PX = 112
+_ARCFACE_OF_DLIB = [1, 1, 0, 0, 2]  # which of ArcFace's points lies nearest to each of dlib's
 _HEAD_WIDTH = 2.6  # side of a head crop, in unit boxes; about 1.9 HOG boxes
 _HEAD_CENTRE_Y = 0.47  # where the middle of the box lies in a head crop, 0 top .. 1 bottom
 _MAX_SAMPLES = 16  # per crop pixel and axis, for pictures far larger than the crop
@@ -56,7 +67,7 @@ def arcface_chips(images: Tensor, landmarks: Tensor) -> Tensor:
     dlib marks eye corners and the nose's base where ArcFace marks pupils, nose tip and mouth, so
     dlib's mean face is moved as a whole: its eye centres come to lie on ArcFace's.
     """
-    return crops_by_template(images, landmarks, arcface_template(), _ARCFACE_SIZE_PX)
+    return crops_by_template(images, landmarks, arcface_template(), ARCFACE_SIZE_PX)
 
 
 def head_crops(images: Tensor, landmarks: Tensor, size: int = 80) -> Tensor:
@@ -69,8 +80,42 @@ def head_crops(images: Tensor, landmarks: Tensor, size: int = 80) -> Tensor:
 def arcface_template() -> Tensor:
     """(5, 2) px: dlib's five points of the mean face in ArcFace's 112 px crop."""
     eyes = torch.stack([_DLIB_POINTS[2:4].mean(0), _DLIB_POINTS[0:2].mean(0)])  # left, right
-    scale = (_ARCFACE_EYES[1, 0] - _ARCFACE_EYES[0, 0]) / (eyes[1, 0] - eyes[0, 0])
-    return (_DLIB_POINTS - eyes.mean(0)) * scale + _ARCFACE_EYES.mean(0)
+    pupils = ARCFACE_POINTS[:2]
+    scale = (pupils[1, 0] - pupils[0, 0]) / (eyes[1, 0] - eyes[0, 0])
+    return (_DLIB_POINTS - eyes.mean(0)) * scale + pupils.mean(0)
+
+
+def dlib_landmarks(points: Tensor) -> Tensor:
+    """ArcFace's five points (pupils, nose tip, mouth) as dlib's (eye corners, base of the nose).
+
+    The two mark different spots, so dlib's mean face is laid over the points as insightface aligns
+    a face, then its eyes and nose are moved as the found ones deviate from the mean face, which
+    keeps how far the head is turned. What of that move is itself a similarity is left out, so that
+    `arcface_chips` of the result is the crop that insightface would cut.
+
+    Args:
+        points: (N, 5, 2) px in ArcFace's order.
+
+    Returns:
+        (N, 5, 2) px in dlib's order.
+    """
+    mean_face = _laid_over(arcface_template(), points)
+    deviation = points - _laid_over(ARCFACE_POINTS, points)
+    turned = mean_face + deviation[:, _ARCFACE_OF_DLIB]
+    return mean_face + turned - _moved(arcface_template(), similarity(arcface_template(), turned))
+
+
+def _laid_over(template: Tensor, points: Tensor) -> Tensor:
+    """Points (T, 2) of ArcFace's crop in the pictures whose ArcFace points are (N, 5, 2): (N, T, 2).
+
+    insightface fits the picture to the crop. The crop fitted to the picture, as `similarity` does
+    it, has the same rotation but is smaller by the squared correlation of the two.
+    """
+    mapping = similarity(ARCFACE_POINTS, points)
+    centre = points.mean(1, keepdim=True)
+    spread = (points - centre).square().sum((1, 2), keepdim=True)
+    fitted = (_moved(ARCFACE_POINTS, mapping) - centre).square().sum((1, 2), keepdim=True)
+    return centre + (_moved(template, mapping) - centre) * spread / fitted
 
 
 def similarity(template: Tensor, landmarks: Tensor) -> Tensor:
@@ -94,6 +139,12 @@ def similarity(template: Tensor, landmarks: Tensor) -> Tensor:
     rotation = torch.stack(rows, -2)  # (N, 2, 2)
     shift = landmarks.mean(1) - rotation @ points.mean(0)
     return torch.cat([rotation, shift[..., None]], -1)
+
+
+def _moved(template: Tensor, mapping: Tensor) -> Tensor:
+    """A template's points (5, 2) under similarities (N, 2, 3): (N, 5, 2)."""
+    ones = torch.ones(len(template), 1, dtype=mapping.dtype, device=mapping.device)
+    return torch.cat([template.to(mapping), ones], -1) @ mapping.transpose(1, 2)
 
 
 def crops_by_template(images: Tensor, landmarks: Tensor, template: Tensor, size: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Face vectors: the judge that ships with idvid, and insightface packs of the user's own choice.
+"""Face vectors: what every judge can do, and the judge that ships with idvid.
 
 The encoder that judges never conditions or trains: nothing in models or training may import this
-file's `load_judge`. Knows no video.
+file's `load_judge`. Knows no video. Judges of the user's own choice are `idvid.faces.pack`'s.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import json
 import threading
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from idvid.errors import ModelError
-from idvid.faces.align import arcface_chips, face_chips
+from idvid.faces.align import face_chips
+from idvid.faces.detect import MIN_FACE_PX, detect_faces
 from idvid.faces.dlib_net import DlibFaceNet
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 INDEX_FILE = "model.safetensors.index.json"
 MEAN_KEY = "mean_embedding"
-NON_COMMERCIAL_WARNING = (
-    "insightface's own packs (buffalo_l, antelopev2) are for non-commercial research only; "
-    "use them only if your use is."
-)
 _BATCH = 32
 _REACH = (
     3.0  # half side of the region a crop may need, in distances between the landmarks' extremes
@@ -45,7 +41,7 @@ _REACH = (
 
 
 class FaceEncoder(Protocol):
-    """Anything that turns found faces into comparable vectors."""
+    """Anything that finds faces and turns them into comparable vectors."""
 
     @property
     def name(self) -> str:
@@ -55,6 +51,16 @@ class FaceEncoder(Protocol):
     @property
     def sha256(self) -> str:
         """Hash of its weights, so that a report says exactly what judged."""
+        ...
+
+    def detect(
+        self, image: NDArray[np.uint8], min_face_px: float = ..., min_score: float = ...
+    ) -> tuple[Face, ...]:
+        """Faces of a picture as `idvid.faces.detect.detect_faces` gives them, largest first."""
+        ...
+
+    def refind(self, image: NDArray[np.uint8], face: Face) -> Face:
+        """A face that another detector found, as this one sees it; unchanged if it does not."""
         ...
 
     def embed(
@@ -77,6 +83,19 @@ class JudgeEncoder:
         self.net = net.eval().requires_grad_(False)
         self.mean_embedding = mean_embedding  # (128,)
         self.sha256 = sha256
+
+    def detect(
+        self,
+        image: NDArray[np.uint8],
+        min_face_px: float = MIN_FACE_PX,
+        min_score: float = 0.0,
+    ) -> tuple[Face, ...]:
+        """Faces by the detector that ships with idvid."""
+        return detect_faces(image, min_face_px, min_score)
+
+    def refind(self, image: NDArray[np.uint8], face: Face) -> Face:  # noqa: ARG002
+        """Return the face: references are found by this same detector."""
+        return face
 
     def embed(
         self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Face]
@@ -160,59 +179,3 @@ def _cut_face(image: NDArray[np.uint8], face: Face, cropper: Cropper) -> Tensor:
     pixels = torch.from_numpy(region).permute(2, 0, 1)[None].float() / 255
     points = torch.from_numpy(face.landmarks - np.array([x0, y0], np.float32))[None]
     return cropper(pixels, points)
-
-
-class InsightFacePack:
-    """The recogniser of an insightface pack in a local folder: 512 numbers, unit norm.
-
-    Faces and landmarks stay ours, so every encoder judges the same faces. ArcFace vectors need no
-    centring: their mean over people is near zero.
-    """
-
-    def __init__(self, recogniser: Any, name: str, sha256: str) -> None:  # noqa: ANN401
-        self.name = name
-        self.sha256 = sha256
-        self._recogniser = recogniser  # insightface's ArcFaceONNX
-        self._lock = threading.Lock()
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> InsightFacePack:
-        """Load the pack whose ONNX files lie in a folder; nothing is downloaded.
-
-        Raises:
-            ModelError: there is no such folder, or no detector and recogniser in it.
-        """
-        models = sorted(folder.glob("*.onnx")) if folder.is_dir() else []
-        if not models:  # insightface would download a pack of that name
-            raise ModelError(
-                "The face pack holds no .onnx file; choose the folder that holds them."
-            )
-        from insightface.app import FaceAnalysis
-
-        modules = ["detection", "recognition"]
-        providers = ["CPUExecutionProvider"]
-        try:
-            pack = FaceAnalysis(
-                name=str(folder.resolve()), allowed_modules=modules, providers=providers
-            )
-        except AssertionError as error:  # how insightface says that no detector is there
-            raise ModelError("The face pack holds no face detector; choose a full pack.") from error
-        if "recognition" not in pack.models:
-            raise ModelError("The face pack holds no face recogniser; choose a full pack.")
-        recogniser = pack.models["recognition"]
-        digest = hashlib.sha256(Path(recogniser.model_file).read_bytes()).hexdigest()
-        return cls(recogniser, folder.name, digest)
-
-    def embed(
-        self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Face]
-    ) -> NDArray[np.float32]:
-        """Vectors (N, E) of `faces[i]` in `images[i]`, unit norm."""
-        if not faces:
-            return np.zeros((0, int(self._recogniser.output_shape[-1])), np.float32)
-        chips = (cut_faces(images, faces, arcface_chips) * 255).round().to(torch.uint8)
-        bgr = list(chips.permute(0, 2, 3, 1).flip(-1).numpy())
-        with self._lock:
-            batches = [bgr[i : i + _BATCH] for i in range(0, len(bgr), _BATCH)]
-            vectors = np.concatenate([self._recogniser.get_feat(batch) for batch in batches])
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)

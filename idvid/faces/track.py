@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from idvid.faces.detect import detect_faces
 from idvid.faces.types import FaceObservation, Track
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class PeopleFinder:
         now = self._num_frames
         self._num_frames += 1
         self._live = [t for t in self._live if now - t.last_frame <= _MAX_GAP_FRAMES]
-        faces = detect_faces(frame, self._min_face_px, _DOUBTFUL_SCORE)
+        faces = self._encoder.detect(frame, self._min_face_px, _DOUBTFUL_SCORE)
         continued = _continue_tracks(self._live, faces)
         result: list[tuple[Face, int]] = []
         for index, face in enumerate(faces):

@@ -20,7 +20,7 @@ class Face:
 
     box: NDArray[np.float32]  # (4,) x0, y0, x1, y1 px, brows to chin; may reach past the picture
     landmarks: NDArray[np.float32]  # (5, 2) px
-    score: float  # detector's margin, about 0 (doubtful) to 3 (sure)
+    score: float  # detector's margin: sure from 0 on (dlib's reach 3, packs' 1), doubtful below
 
     @property
     def width_px(self) -> float:
@@ -33,7 +33,7 @@ class FaceObservation:
     """A face found in a video frame, with who it looks like."""
 
     face: Face
-    embedding: NDArray[np.float32]  # (E,) unit norm, mean-centred
+    embedding: NDArray[np.float32]  # (E,) unit norm, of the encoder that judges
     track: int  # faces of one track are taken for one person's face moving through the clip
 
 

@@ -16,6 +16,8 @@ WAN_FPS = 16.0
 _LYNX_NOTICE = (
     "It reads vectors of an ArcFace recogniser that is not part of it and may have another licence."
 )
+_INSIGHTFACE_LICENCE = "LicenseRef-insightface-non-commercial"
+_INSIGHTFACE_NOTICE = "These are insightface's own weights, for non-commercial research only."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +97,41 @@ CATALOGUE = (
     ModelCard(
         key="auraface",
         kind="faces",
-        ref=ModelRef(repo="fal/AuraFace-v1", files=("glintr100.onnx",)),
+        ref=ModelRef(
+            repo="fal/AuraFace-v1",
+            revision="af6d057c9b0ec4071d4c49c80e3539258798b609",
+            files=("glintr100.onnx",),
+        ),
         summary="Face recogniser in the style of ArcFace, 512 numbers per face.",
         licence="Apache-2.0",
         notice="Only the recogniser is fetched: the detector files beside it are for "
         "non-commercial use.",
+        size_bytes=260_694_151,
+    ),
+    ModelCard(
+        key="buffalo_l",
+        kind="faces",
+        ref=ModelRef(
+            repo="public-data/insightface",
+            revision="33c1063c49c785b7652d3fd529f86fa4f149392b",
+            files=("models/buffalo_l/det_10g.onnx", "models/buffalo_l/w600k_r50.onnx"),
+        ),
+        summary="insightface's face detector and recogniser, 512 numbers per face.",
+        licence=_INSIGHTFACE_LICENCE,
+        notice=_INSIGHTFACE_NOTICE,
+        size_bytes=16_923_827 + 174_383_860,
+    ),
+    ModelCard(
+        key="antelopev2",
+        kind="faces",
+        ref=ModelRef(
+            repo="DIAMONIK7777/antelopev2",
+            revision="ba0c3e10f4548361eb9a63265d87ce1140ab5a05",
+            files=("scrfd_10g_bnkps.onnx", "glintr100.onnx"),
+        ),
+        summary="insightface's face detector and larger recogniser, 512 numbers per face.",
+        licence=_INSIGHTFACE_LICENCE,
+        notice=_INSIGHTFACE_NOTICE,
     ),
 )
 

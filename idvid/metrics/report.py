@@ -103,7 +103,8 @@ class DriftMeter:
     def _gallery(self, references: tuple[ReferenceFace, ...]) -> NDArray[np.float32]:
         """Embeddings (R, E) by this meter's own encoder, whoever checked the references."""
         images = [reference.image for reference in references]
-        return self._encoder.embed(images, [reference.face for reference in references])
+        faces = [self._encoder.refind(r.image, r.face) for r in references]
+        return self._encoder.embed(images, faces)
 
     def _see(self, frames: NDArray[np.uint8]) -> None:
         """Reduce some frames to the sightings in them."""

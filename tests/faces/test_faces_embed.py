@@ -8,7 +8,7 @@ import pytest
 
 from idvid.errors import ModelError
 from idvid.faces.detect import detect_faces
-from idvid.faces.embed import InsightFacePack, _load_judge, load_judge
+from idvid.faces.embed import _load_judge, load_judge
 
 JUDGE = files("idvid") / "weights" / "judge"
 
@@ -79,59 +79,9 @@ def test_damaged_weights_are_refused(tmp_path, monkeypatch):
         _load_judge.__wrapped__()
 
 
-def _save_network(path, size, outputs):
-    """A tiny true ONNX network: `size` px square picture -> `outputs` vectors of 512."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weight = np.random.default_rng(900000).normal(size=(3 * 16, 512)).astype(np.float32)
-    nodes = [
-        helper.make_node(
-            "AveragePool", ["x"], ["p"], kernel_shape=[size // 4] * 2, strides=[size // 4] * 2
-        ),
-        helper.make_node("Flatten", ["p"], ["f"]),
-        *[helper.make_node("MatMul", ["f", "w"], [f"y{i}"]) for i in range(outputs)],
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, size, size])],
-        [
-            helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, ["n", 512])
-            for i in range(outputs)
-        ],
-        [numpy_helper.from_array(weight, "w")],
-    )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
-    )
-
-
-@pytest.fixture(scope="module")
-def pack_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packs") / "tiny_pack"
-    folder.mkdir()
-    _save_network(folder / "det.onnx", 640, 9)
-    _save_network(folder / "rec.onnx", 112, 1)
-    return folder
-
-
-def test_a_local_insightface_pack_can_replace_the_judge(pack_folder, found):
-    pack = InsightFacePack.from_folder(pack_folder)
+def test_the_judge_sees_faces_as_its_detector_does(found):
     images, faces = found
-    vectors = pack.embed(images[:3], faces[:3])
-    assert pack.name == "tiny_pack"
-    assert pack.sha256 == hashlib.sha256((pack_folder / "rec.onnx").read_bytes()).hexdigest()
-    assert vectors.shape == (3, 512)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert pack.embed([], []).shape == (0, 512)
-
-
-def test_a_pack_that_is_not_there_is_refused_and_never_downloaded(tmp_path, pack_folder):
-    with pytest.raises(ModelError, match=r"no \.onnx file"):
-        InsightFacePack.from_folder(tmp_path / "buffalo_l")
-    lonely = tmp_path / "only_recogniser"
-    lonely.mkdir()
-    shutil.copy(pack_folder / "rec.onnx", lonely)
-    with pytest.raises(ModelError, match="no face detector"):
-        InsightFacePack.from_folder(lonely)
+    judge = load_judge()
+    seen = judge.detect(images[0])[0]
+    assert np.array_equal(seen.landmarks, faces[0].landmarks)
+    assert judge.refind(images[0], faces[0]) is faces[0]

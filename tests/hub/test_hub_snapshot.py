@@ -174,7 +174,9 @@ def test_the_catalogue_states_what_a_user_must_know():
         assert card.summary.endswith(".")
         assert card_of(card.key) is card
     faces = [card for card in CATALOGUE if card.kind == "faces"]
-    assert all(card.ref.wants("glintr100.onnx") for card in faces)
-    assert not any(card.ref.wants("scrfd_10g_bnkps.onnx") for card in faces)  # non-commercial
+    assert all(card.ref.is_pinned and card.ref.named_files == card.ref.files for card in faces)
+    assert all("non-commercial" in card.notice for card in faces)
+    assert card_of("auraface").licence == "Apache-2.0"
+    assert card_of("auraface").ref.files == ("glintr100.onnx",)  # its detector is insightface's
     with pytest.raises(ModelError, match=r"choose one of vace-1\.3b, "):
         card_of("sora")
