@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"tries": 3, "first_pause_s": 0.02, "stall_s": 0.6, "longest_wait_s": 1.5}
+QUICK = {"tries": 3, "first_pause_s": 0.02, "stall_s": 3.0, "longest_wait_s": 1.5}
 
 
 class Client:

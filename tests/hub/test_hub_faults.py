@@ -59,7 +59,7 @@ def assert_one_sentence(message, client, hub):
 def test_a_fault_ends_in_a_sentence_and_the_next_try_works(hub, client, model, name):
     fault, *words = FAULTS[name]
     hub.faults.append(fault)
-    answer = client.ask(model)
+    answer = client.ask(model, patience={"stall_s": 0.4} if "too slowly" in words else {})
     for word in words:
         assert word in answer["error"]
     assert_one_sentence(answer["error"], client, hub)
@@ -89,7 +89,7 @@ def test_a_fault_ends_in_a_sentence_and_the_next_try_works(hub, client, model, n
 )
 def test_what_passes_is_sat_out(hub, client, model, fault):
     hub.faults.append(fault)
-    answer = client.ask(model)
+    answer = client.ask(model, patience={"stall_s": 1.0} if fault.stall_at >= 0 else {})
     assert answer["files"] == WANTED
     assert_same(answer, hub, model)
     if not fault.is_damaged:
