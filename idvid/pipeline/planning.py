@@ -1,0 +1,77 @@
+"""The device plan of a model: its name or folder to bytes to a plan, before anything loads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from idvid import runtime
+from idvid.errors import ModelError
+from idvid.hub import local_path, parse_ref
+from idvid.models.parts import build_part, read_parts, stored_weights
+from idvid.models.published import PUBLISHED
+from idvid.models.sizes import component_size
+from idvid.models.wan_memory import VideoRequest, wan_phases
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_NEEDED = (runtime.TEXT_ENCODER, runtime.TRANSFORMER, runtime.VAE)
+
+
+def footprint(model: str, request: VideoRequest) -> runtime.Footprint:
+    """What a model takes for a request.
+
+    Args:
+        model: A folder, or owner/name on the Hub. Nothing is fetched for the models of
+            `idvid.models.published`; of another one its settings alone, a few kilobytes.
+        request: The video asked for.
+
+    Raises:
+        ModelError: If the model is not there, is damaged or is no Wan model.
+        HubError: If its settings cannot be fetched.
+    """
+    known = PUBLISHED.get(model)
+    folder = None if known else _folder(model)
+    configs = known or read_parts(folder or Path())
+    if not set(configs) >= set(_NEEDED):
+        raise ModelError(
+            f"The plan knows Wan models, made of {', '.join(_NEEDED)}; '{_shown(model)}' is not "
+            "made of these, and the bundled model fits every machine without a plan."
+        )
+    parts = {name: build_part(config) for name, config in configs.items()}
+    if not type(parts[runtime.TRANSFORMER]).__name__.startswith("Wan"):
+        raise ModelError(
+            f"The plan knows Wan models, and the transformer of '{_shown(model)}' is of another "
+            "kind; choose a Wan model."
+        )
+    if folder is not None:
+        _check_stored(folder, parts)
+    return runtime.Footprint(
+        model=_shown(model),
+        components=tuple(component_size(name, part) for name, part in parts.items()),
+        phases=wan_phases(parts, request),
+    )
+
+
+def _folder(model: str) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    return local_path(replace(parse_ref(model), allow_patterns=("*.json",)))
+
+
+def _check_stored(folder: Path, parts: dict[str, nn.Module]) -> None:
+    """Weights that are there must be those of the configuration."""
+    for name, part in parts.items():
+        stored = stored_weights(folder / name)
+        expected = sum(p.numel() for p in part.parameters())
+        if stored is not None and stored.num_params != expected:
+            raise ModelError(
+                f"The weights of {name} have {stored.num_params:,} values, but its configuration "
+                f"says {expected:,}; download the model again."
+            )
+
+
+def _shown(model: str) -> str:
+    return Path(model).name[:60]
