@@ -53,7 +53,7 @@ _SLOWNESS = {
     "split": "nearly the speed of one GPU that is large enough",
     "encoder-stream": "full speed while denoising, and seconds to a minute more for each new prompt",
     "group-offload": "up to several times slower: {} pass over the bus in each forward pass",
-    "cpu": "hundreds of times slower than a GPU: hours for a video",
+    "cpu": "hundreds of times slower than a GPU, hours for a video",
 }
 _WHY = {
     "gpu": "Everything fits on the GPU together.",
@@ -113,7 +113,8 @@ def make_plan(footprint: Footprint, machine: Machine, quantise: str = "none") ->
     if not fitting:
         raise ModelError(_nothing_fits(every, machine))
     best, rest = fitting[0], []
-    for plan in fitting[1:]:  # a fallback that takes no less memory would fail again
+    # A fallback that takes no less would fail again, and the CPU would take hours unasked.
+    for plan in (p for p in fitting[1:] if p.peak_vram):
         if _worst(plan) < _worst(rest[-1] if rest else best):
             rest.append(plan)
     return replace(best, fallbacks=tuple(rest))

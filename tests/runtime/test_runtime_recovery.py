@@ -9,7 +9,7 @@ import torch
 
 from idvid.errors import ModelError
 from idvid.runtime import make_plan, run_with_plan, step_down
-from idvid.types import SteppedDown, StepDone, WindowDone
+from idvid.types import StepDone, SteppedDown, WindowDone
 from tests.runtime.test_runtime_plan import MODEL, machine
 
 
@@ -124,4 +124,4 @@ def test_another_error_passes_unchanged():
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        list(run_with_plan(PLAN, broken, lambda plan: pytest.fail("placed again")))
+        list(run_with_plan(PLAN, broken, lambda _plan: pytest.fail("placed again")))
