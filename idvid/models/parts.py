@@ -71,7 +71,7 @@ def build_part(part: PartConfig) -> nn.Module:
             if root == "transformers":
                 return found(found.config_class(**public)).eval()
             return found.from_config(public).eval()
-    except (TypeError, ValueError, AttributeError) as error:
+    except Exception as error:
         raise ModelError(
             f"The configuration of {part.class_name[:60]} does not fit its class; choose a model "
             "made for this version, or update idvid."

@@ -35,7 +35,8 @@ LAYERS = (
     nn.Linear,
     nn.Embedding,
 )
-_WORDS = ("shared", "embed_tokens", "relative_attention_bias")  # fp8 is too coarse for embeddings
+# In text encoders fp8 is too coarse for embeddings, and T5 casts the inputs of `wo` to its storage.
+_TEXT_SKIPS = ("shared", "embed_tokens", "relative_attention_bias", r"\.wo$")
 _NF4_PER_WEIGHT = 0.5 + 1 / 64 + 4 / (64 * 256)  # 4 bits; a byte per 64; a float per 64 * 256
 _INT8_SCALE = 4  # bytes for each output of a layer
 
@@ -63,7 +64,7 @@ def component_size(name: str, module: nn.Module) -> ComponentSize:
 def fp8_skip_patterns(module: nn.Module) -> tuple[str, ...]:
     """Names of layers that stay in bfloat16 when the others are stored in fp8."""
     if not isinstance(module, ModelMixin):
-        return (*DEFAULT_SKIP_MODULES_PATTERN, *_WORDS)
+        return (*DEFAULT_SKIP_MODULES_PATTERN, *_TEXT_SKIPS)
     own = (*(module._keep_in_fp32_modules or ()), *(module._skip_layerwise_casting_patterns or ()))
     return (*DEFAULT_SKIP_MODULES_PATTERN, *own)
 

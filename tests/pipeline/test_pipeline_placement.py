@@ -1,0 +1,284 @@
+"""A plan carried out changes where weights lie and nothing of what comes out."""
+
+import dataclasses
+import importlib.util
+import logging
+
+import pytest
+import torch
+from diffusers import WanPipeline, WanVACEPipeline
+
+from idvid.errors import ModelError
+from idvid.models.parts import build_part
+from idvid.models.published import PUBLISHED
+from idvid.models.sizes import component_size
+from idvid.models.wan_memory import VideoRequest, wan_phases
+from idvid.pipeline.placement import Turn, apply_plan, load_arguments, split_map
+from idvid.runtime import GIB, TEXT_ENCODER, TRANSFORMER, VAE, Footprint, Machine, make_plan
+from tests import wan_tiny
+
+CPU = torch.device("cpu")
+NAMES = ("gpu", "encoder-off", "model-offload", "encoder-stream", "group-offload")
+
+
+def footprint(pipeline):
+    parts = {n: getattr(pipeline, n) for n in (TEXT_ENCODER, TRANSFORMER, VAE)}
+    return Footprint(
+        model="tiny",
+        components=tuple(component_size(name, part) for name, part in parts.items()),
+        phases=wan_phases(parts, VideoRequest(num_frames=5, height=32, width=48)),
+    )
+
+
+def plans(pipeline, quantise="none"):
+    """The plan of every name, and in tiles, as they are made for a CUDA GPU."""
+    from idvid.runtime import plan as planner
+
+    machine = Machine(gpu_free=(80 * GIB,), ram_free=80 * GIB)
+    every = planner._candidates(footprint(pipeline), machine, quantise)
+    return {(p.name, p.layout.tiled): p for p in every}
+
+
+def new_pipeline(kind="vace"):
+    made = WanVACEPipeline if kind == "vace" else WanPipeline
+    pipeline = made(**wan_tiny.parts(kind))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@torch.no_grad()
+def frames(pipeline):
+    return pipeline(
+        prompt="a woman and a man",
+        negative_prompt="low quality",
+        num_frames=5,
+        height=32,
+        width=48,
+        num_inference_steps=2,
+        generator=torch.Generator().manual_seed(0),
+        output_type="pt",
+        max_sequence_length=16,
+    ).frames
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """One pipeline that every test places anew: taking back must leave nothing behind."""
+    return new_pipeline()
+
+
+@pytest.fixture(scope="module")
+def expected(pipeline):
+    return frames(new_pipeline())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_placed_pipeline_makes_the_same_frames(pipeline, expected, name):
+    apply_plan(pipeline, plans(pipeline)[(name, False)], device=CPU)
+    assert torch.equal(frames(pipeline), expected)
+    assert torch.equal(frames(pipeline), expected), "and again, with hooks that have learnt"
+
+
+def test_the_plan_for_the_cpu_needs_no_device(pipeline, expected):
+    apply_plan(pipeline, plans(pipeline)[("cpu", False)])
+    assert torch.equal(frames(pipeline), expected)
+
+
+def test_tiles_are_switched_with_the_plan(pipeline):
+    apply_plan(pipeline, plans(pipeline)[("gpu", True)], device=CPU)
+    assert pipeline.vae.use_tiling
+    apply_plan(pipeline, plans(pipeline)[("gpu", False)], device=CPU)
+    assert not pipeline.vae.use_tiling
+
+
+@pytest.mark.parametrize(
+    ("name", "guests"),
+    [
+        ("encoder-off", {TEXT_ENCODER: {TEXT_ENCODER}, TRANSFORMER: {TRANSFORMER, VAE}}),
+        ("model-offload", {TEXT_ENCODER: {TEXT_ENCODER}, VAE: {VAE}, TRANSFORMER: {TRANSFORMER}}),
+    ],
+)
+def test_rivals_make_room_before_a_component_computes(name, guests):
+    pipeline = new_pipeline()
+    apply_plan(pipeline, plans(pipeline)[(name, False)], device=CPU)
+    parts = {n: getattr(pipeline, n) for n in (TEXT_ENCODER, TRANSFORMER, VAE)}
+    for component, may_stay in guests.items():
+        hook = parts[component]._hf_hook
+        assert isinstance(hook, Turn)
+        must_go = {n for n, part in parts.items() if part in hook.rivals}
+        assert must_go == set(parts) - may_stay
+    assert pipeline._execution_device == CPU
+
+
+def test_the_vae_takes_its_turn_although_it_is_not_called_by_forward():
+    """diffusers runs the hook in encode and decode; without it the VAE would stay behind."""
+    pipeline = new_pipeline()
+    apply_plan(pipeline, plans(pipeline)[("model-offload", False)], device=CPU)
+    turns = []
+    for name in (TEXT_ENCODER, TRANSFORMER, VAE):
+        hook = getattr(pipeline, name)._hf_hook
+
+        def noted(module, *args, _name=name, _before=hook.pre_forward, **kwargs):
+            turns.append(_name)
+            return _before(module, *args, **kwargs)
+
+        hook.pre_forward = noted
+    frames(pipeline)
+    first, last = turns.index(VAE), len(turns) - 1 - turns[::-1].index(VAE)
+    assert set(turns[:first]) == {TEXT_ENCODER}
+    assert set(turns[first : turns.index(TRANSFORMER)]) == {VAE}
+    assert set(turns[last:]) == {VAE}
+    assert turns[last - 1] == TRANSFORMER
+
+
+def test_streamed_blocks_are_those_that_the_plan_counted():
+    pipeline = new_pipeline()
+    apply_plan(pipeline, plans(pipeline)[("group-offload", False)], device=CPU)
+
+    def hooked(part):
+        with_hook = ((n, m) for n, m in part.named_modules() if hasattr(m, "_diffusers_hook"))
+        return {n for n, m in with_hook if "group_offloading" in m._diffusers_hook.hooks}
+
+    blocks = {f"blocks.{i}" for i in range(3)} | {f"vace_blocks.{i}" for i in range(2)}
+    assert hooked(pipeline.transformer) == blocks | {""}
+    assert "encoder.block.0.layer.0.SelfAttention.q" in hooked(pipeline.text_encoder)
+    assert hooked(pipeline.vae) == set()
+    apply_plan(pipeline, plans(pipeline)[("gpu", False)], device=CPU)
+    assert hooked(pipeline.transformer) == hooked(pipeline.text_encoder) == set()
+
+
+def test_fp8_is_stored_once_and_close_to_the_full_result():
+    pipeline = new_pipeline("t2v")
+    for name in (TEXT_ENCODER, TRANSFORMER):
+        getattr(pipeline, name).to(torch.bfloat16)
+    full = frames(pipeline)
+    by_name = plans(pipeline, "fp8")
+    for name in ("gpu", "group-offload", "model-offload"):  # a step down keeps what is stored
+        apply_plan(pipeline, by_name[(name, False)], device=CPU)
+        cast = [p.dtype for p in pipeline.transformer.blocks.parameters()]
+        assert cast.count(torch.float8_e4m3fn) > len(cast) / 2
+        error = (frames(pipeline) - full).abs().mean() / full.std()
+        assert 0 < error < 0.2
+
+
+def test_weights_load_in_the_precision_that_the_plan_counts(pipeline, tmp_path):
+    new_pipeline("t2v").save_pretrained(tmp_path / "tiny")
+    plan = plans(pipeline)[("gpu", False)]
+    loaded = WanPipeline.from_pretrained(tmp_path / "tiny", **load_arguments(plan))
+    assert loaded.text_encoder.dtype == loaded.transformer.dtype == torch.bfloat16
+    assert loaded.vae.dtype == torch.float32
+    on_cpu = load_arguments(plans(pipeline)[("cpu", False)])
+    assert WanPipeline.from_pretrained(tmp_path / "tiny", **on_cpu).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("quantise", "library"), [("int8", "torchao"), ("nf4", "bitsandbytes")])
+def test_a_library_that_is_missing_is_one_sentence(pipeline, quantise, library):
+    if importlib.util.find_spec(library) is not None:
+        pytest.skip(f"{library} is installed")
+    plan = plans(pipeline, quantise)[("gpu", False)]
+    with pytest.raises(ModelError, match=rf"need the package {library}, .*\.$"):
+        load_arguments(plan)
+    assert "quantization_config" not in load_arguments(plans(pipeline, "fp8")[("gpu", False)])
+
+
+def test_int8_weights_take_what_the_plan_counts(tmp_path):
+    pytest.importorskip("torchao")
+    new_pipeline("t2v").save_pretrained(tmp_path / "tiny")
+    plan = plans(new_pipeline("t2v"), "int8")[("gpu", False)]
+    arguments = load_arguments(plan)
+    logging.getLogger("torchao").setLevel(logging.ERROR)
+    loaded = WanPipeline.from_pretrained(tmp_path / "tiny", **arguments)
+    assert "Int8" in type(loaded.transformer.blocks[0].ffn.net[2].weight).__name__
+
+
+@pytest.fixture(scope="module")
+def large():
+    """The 14B text-to-video transformer without weights, in bfloat16, and its plan on two GPUs."""
+    configs = PUBLISHED["Wan-AI/Wan2.1-T2V-14B-Diffusers"]
+    parts = {name: build_part(config) for name, config in configs.items()}
+    model = Footprint(
+        model="Wan2.1-T2V-14B",
+        components=tuple(component_size(name, part) for name, part in parts.items()),
+        phases=wan_phases(parts, VideoRequest()),
+    )
+    transformer = parts[TRANSFORMER]
+    for name, parameter in transformer.named_parameters():
+        if not set(transformer._keep_in_fp32_modules) & set(name.split(".")):
+            parameter.data = parameter.data.to(torch.bfloat16)
+    machine = Machine(gpu_free=(30 * GIB, 30 * GIB), ram_free=64 * GIB)
+    return transformer, make_plan(model, machine)
+
+
+def test_a_split_keeps_blocks_whole_and_within_the_plan(large):
+    transformer, plan = large
+    assert plan.name == "split"
+    placed = split_map(transformer, plan)
+    assert set(placed.values()) == {0, 1}
+    blocks = {n for n in placed if n.startswith("blocks.")}
+    assert all(n.count(".") == 1 for n in blocks)
+    for gpu, share in enumerate(plan.layout.shares):
+        there = tuple(n for n, g in placed.items() if g == gpu)
+        held = sum(
+            p.numel() * p.element_size()
+            for n, p in transformer.named_parameters()
+            if n.startswith(tuple(f"{t}." for t in there)) or n in there
+        )
+        assert 0 < held <= share
+
+
+def test_a_split_that_does_not_fit_is_one_sentence(large):
+    transformer, plan = large
+    layout = dataclasses.replace(plan.layout, shares=(GIB, GIB))
+    with pytest.raises(ModelError, match=r"does not fit on 2 GPUs as planned, .*\.$"):
+        split_map(transformer, dataclasses.replace(plan, layout=layout))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_gpu_the_plan_is_where_the_weights_are(name):
+    pipeline = new_pipeline()
+    expected = frames(pipeline)
+    plan = plans(pipeline)[(name, False)]
+    apply_plan(pipeline, plan)
+    made = frames(pipeline)
+    frames(pipeline)
+    assert (made.cpu() - expected).abs().mean() < 0.02
+    encoder = {p.device.type for p in pipeline.text_encoder.parameters()}
+    assert encoder == ({"cuda"} if name == "gpu" else {"cpu"})
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_gpu_the_peak_is_what_the_plan_expects(name):
+    """Full-size VACE 1.3B with random weights; within 10%, and never under."""
+    configs = PUBLISHED["Wan-AI/Wan2.1-VACE-1.3B-diffusers"]
+    parts = {name: build_part(config) for name, config in configs.items()}
+    for part_name, part in parts.items():
+        part.to_empty(device="cpu")
+        for parameter in part.parameters():
+            torch.nn.init.normal_(parameter, std=0.02)
+        if part_name != VAE:
+            part.to(torch.bfloat16)
+    tiny = wan_tiny.parts("vace")
+    pipeline = WanVACEPipeline(tokenizer=tiny["tokenizer"], scheduler=tiny["scheduler"], **parts)
+    plan = plans(pipeline)[(name, False)]
+    request = VideoRequest(num_references=0)
+    model = Footprint(
+        model="VACE", components=footprint(pipeline).components, phases=wan_phases(parts, request)
+    )
+    machine = Machine(gpu_free=(80 * GIB,), ram_free=80 * GIB)
+    chain = make_plan(model, machine)
+    expected = next(p for p in (chain, *chain.fallbacks) if p.name == name).peak_vram[0]
+    apply_plan(pipeline, plan)
+    torch.cuda.reset_peak_memory_stats()
+    pipeline(
+        prompt="a man",
+        num_frames=81,
+        height=480,
+        width=832,
+        num_inference_steps=2,
+        output_type="pt",
+        max_sequence_length=512,
+    )
+    peak = torch.cuda.max_memory_allocated()
+    assert peak <= expected <= 1.1 * peak
