@@ -10,6 +10,7 @@ MAX_NAME_LENGTH = 40
 MAX_PROMPT_LENGTH = 1000
 MIN_SECONDS, MAX_SECONDS = 1.0, 30.0
 MAX_SEED = 2**31 - 1
+QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by choice alone
 METHODS = ("none", "context", "locks")  # the keys of idvid.methods.METHODS, in page order
 
 

@@ -5,7 +5,6 @@ The only reader of our environment variables and the only user of `spaces`.
 
 from idvid.runtime.footprint import (
     GIB,
-    QUANTISATIONS,
     TEXT_ENCODER,
     TRANSFORMER,
     VAE,
@@ -13,6 +12,7 @@ from idvid.runtime.footprint import (
     Footprint,
     Phase,
     WeightBytes,
+    gib,
 )
 from idvid.runtime.machine import (
     Machine,
@@ -31,7 +31,6 @@ from idvid.runtime.zerogpu import Pace, gpu_seconds, gpu_task
 __all__ = [
     "GIB",
     "PLAN_NAMES",
-    "QUANTISATIONS",
     "TEXT_ENCODER",
     "TRANSFORMER",
     "VAE",
@@ -45,6 +44,7 @@ __all__ = [
     "device",
     "dtype",
     "generator",
+    "gib",
     "gpu_seconds",
     "gpu_task",
     "has_fast_bf16",

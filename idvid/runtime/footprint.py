@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 GIB = 2**30
 TEXT_ENCODER, TRANSFORMER, VAE = "text_encoder", "transformer", "vae"  # names in Hub pipelines
-QUANTISATIONS = ("none", "int8", "fp8", "nf4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightBytes:
     """What a component's weights take at one precision."""
 
-    precision: str  # float32, bfloat16, or one of QUANTISATIONS
+    precision: str  # float32, bfloat16, int8, fp8 or nf4
     total: int
     streamed: int  # on the GPU at most, when blocks come one after another, the next one early
     largest_block: int  # of what comes and goes together when streamed

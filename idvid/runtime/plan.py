@@ -18,8 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from idvid.config import QUANTISATIONS
 from idvid.errors import ModelError
-from idvid.runtime.footprint import QUANTISATIONS, TEXT_ENCODER, TRANSFORMER, VAE, gib
+from idvid.runtime.footprint import TEXT_ENCODER, TRANSFORMER, VAE, gib
 from idvid.runtime.peaks import (
     BASE_RAM,
     Layout,

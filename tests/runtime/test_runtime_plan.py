@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
+from idvid.config import QUANTISATIONS
 from idvid.errors import ModelError
 from idvid.runtime import (
     GIB,
     PLAN_NAMES,
-    QUANTISATIONS,
     TEXT_ENCODER,
     TRANSFORMER,
     VAE,
