@@ -115,7 +115,9 @@ def _add_people(parser: argparse.ArgumentParser) -> None:
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_plan)
     parser.add_argument(
-        "--model", required=True, help="owner/name on the Hub, or a folder; no weights are fetched"
+        "--model",
+        required=True,
+        help="owner/name on the Hub, vace-1.3b, vace-14b, t2v-14b, or a folder; no weights are fetched",
     )
     parser.add_argument(
         "--vram", type=_number(1, 1000), help="free GiB of each GPU; default: those of this machine"

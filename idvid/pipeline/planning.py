@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from idvid import runtime
 from idvid.errors import ModelError
-from idvid.hub import local_path, parse_ref
+from idvid.hub import CATALOGUE, local_path, parse_ref
 from idvid.models.parts import build_part, read_parts, stored_weights
 from idvid.models.published import PUBLISHED
 from idvid.models.sizes import component_size
@@ -24,14 +24,15 @@ def footprint(model: str, request: VideoRequest) -> runtime.Footprint:
     """What a model takes for a request.
 
     Args:
-        model: A folder, or owner/name on the Hub. Nothing is fetched for the models of
-            `idvid.models.published`; of another one its settings alone, a few kilobytes.
+        model: A folder, owner/name on the Hub, or a key of the catalogue. Nothing is fetched for
+            the models of `idvid.models.published`; of another one its settings alone.
         request: The video asked for.
 
     Raises:
         ModelError: If the model is not there, is damaged or is no Wan model.
         HubError: If its settings cannot be fetched.
     """
+    model = next((card.ref.repo for card in CATALOGUE if card.key == model), model)
     known = PUBLISHED.get(model)
     folder = None if known else _folder(model)
     configs = known or read_parts(folder or Path())
@@ -58,7 +59,7 @@ def footprint(model: str, request: VideoRequest) -> runtime.Footprint:
 def _folder(model: str) -> Path:
     if Path(model).is_dir():
         return Path(model)
-    return local_path(replace(parse_ref(model), allow_patterns=("*.json",)))
+    return local_path(replace(parse_ref(model), files=("*.json",)))
 
 
 def _check_stored(folder: Path, parts: dict[str, nn.Module]) -> None:

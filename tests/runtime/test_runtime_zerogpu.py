@@ -52,7 +52,7 @@ def space():
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert "RESULT" in done.stdout, done.stderr
