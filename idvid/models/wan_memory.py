@@ -9,7 +9,7 @@ the 2x2 patches.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from idvid.errors import InputError
 from idvid.runtime import TEXT_ENCODER, TRANSFORMER, VAE, Phase
@@ -57,6 +57,20 @@ class VideoRequest:
         return 3 * self.num_frames * self.height * self.width * _FULL
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """The widths of a Wan model that its activations depend on."""
+
+    is_vace: bool
+    num_hints: int  # of VACE, alive beside the last state of the branch that makes them
+    width: int
+    head: int
+    feed_forward: int
+    channels: int  # of the VAE at full size
+    text_width: int
+    text_heads: int
+
+
 def wan_phases(parts: Mapping[str, nn.Module], request: VideoRequest) -> tuple[Phase, ...]:
     """The phases of a run of a Wan pipeline.
 
@@ -64,62 +78,85 @@ def wan_phases(parts: Mapping[str, nn.Module], request: VideoRequest) -> tuple[P
         parts: Text encoder, transformer and VAE by name; they may be on the meta device.
         request: The video asked for.
     """
-    vace = hasattr(parts[TRANSFORMER].config, "vace_layers")
-    carried = _latents(request, vace) + 2 * _TEXT_TOKENS * parts[TRANSFORMER].config.text_dim * 2
-    video = request.video_bytes if vace else 0  # VACE keeps its source video to the end
-    channels = parts[VAE].config.base_dim
-    encode = _text(parts[TEXT_ENCODER].config)
-    denoise = carried + video + _denoising(parts[TRANSFORMER].config, request, vace)
-    whole, tiled = (video + carried + f(request, channels) for f in (_decoding, _tiled_decoding))
+    shape = _shape(parts)
+    prompts = 2 * _TEXT_TOKENS * shape.text_width * _HALF
+    carried = _latents(request, shape) + prompts
+    source = request.video_bytes if shape.is_vace else 0  # kept to the end
+    encode = _text(shape)
+    denoise = source + carried + _denoising(shape, request)
+    whole, tiled = (
+        source + carried + decoding(request, shape.channels)
+        for decoding in (_decoding, _tiled_decoding)
+    )
     phases = [
         Phase(component=TEXT_ENCODER, activation=encode, activation_tiled=encode),
         Phase(component=TRANSFORMER, activation=denoise, activation_tiled=denoise),
         Phase(component=VAE, activation=whole, activation_tiled=tiled),
     ]
-    if vace:
-        sources = _VACE_VIDEOS * request.video_bytes + carried
-        conv = int(_ENCODER_VALUES * channels) * _FULL
-        encoding = Phase(
-            component=VAE,
-            activation=sources + conv * request.height * request.width,
-            activation_tiled=sources + conv * _tile_area(request),
-        )
-        phases.insert(1, encoding)
+    if shape.is_vace:
+        phases.insert(1, _source_encoding(shape, request, carried))
     return tuple(phases)
 
 
-def _text(config: object) -> int:
-    """Attention scores of one layer: float32 sums of bfloat16 ones; and its hidden states."""
-    heads, width = (getattr(config, name) for name in ("num_heads", "d_model"))
-    scores = heads * _TEXT_TOKENS**2 * _HALF
-    return 3 * scores + 8 * _TEXT_TOKENS * width * _HALF
+def _shape(parts: Mapping[str, nn.Module]) -> _Shape:
+    text: Any = parts[TEXT_ENCODER].config
+    transformer: Any = parts[TRANSFORMER].config
+    vae: Any = parts[VAE].config
+    hints = getattr(transformer, "vace_layers", None)
+    return _Shape(
+        is_vace=hints is not None,
+        num_hints=len(hints or ()),
+        width=transformer.num_attention_heads * transformer.attention_head_dim,
+        head=transformer.attention_head_dim,
+        feed_forward=transformer.ffn_dim,
+        channels=vae.base_dim,
+        text_width=text.d_model,
+        text_heads=text.num_heads,
+    )
 
 
-def _latents(request: VideoRequest, vace: bool) -> int:
+def _text(shape: _Shape) -> int:
+    """Three times the attention scores of a layer, and its hidden states."""
+    scores = shape.text_heads * _TEXT_TOKENS**2 * _HALF
+    return 3 * scores + 8 * _TEXT_TOKENS * shape.text_width * _HALF
+
+
+def _frames(request: VideoRequest, shape: _Shape) -> int:
+    """Latent frames; VACE puts its references before the video's own."""
+    return request.latent_frames + (request.num_references if shape.is_vace else 0)
+
+
+def _latents(request: VideoRequest, shape: _Shape) -> int:
     """Noisy latents and what the scheduler remembers, 16 channels; VACE's conditions, 96."""
-    frames = request.latent_frames + (request.num_references if vace else 0)
-    cells = frames * (request.height // 8) * (request.width // 8)
-    return cells * (8 * 16 * _FULL + (96 * _HALF if vace else 0))
+    cells = _frames(request, shape) * (request.height // 8) * (request.width // 8)
+    return cells * (8 * 16 * _FULL + (96 * _HALF if shape.is_vace else 0))
 
 
-def _denoising(config: object, request: VideoRequest, vace: bool) -> int:
+def _denoising(shape: _Shape, request: VideoRequest) -> int:
     """One forward pass, in rows of N x width bfloat16 values.
 
     The largest moment is the feed-forward layer, where two rows of its own width are alive beside
     4 rows, or the rotation of the queries, where float32 products make it 11. VACE has made all
     its hints by then, a row each, and keeps the last state of its own branch.
     """
-    heads, head, ffn = (
-        getattr(config, name) for name in ("num_attention_heads", "attention_head_dim", "ffn_dim")
-    )
-    frames = request.latent_frames + (request.num_references if vace else 0)
-    tokens = frames * (request.height // _PATCH) * (request.width // _PATCH)
-    row = request.batch * tokens * heads * head * _HALF
-    feed_forward = 4 * row + 2 * request.batch * tokens * ffn * _HALF
-    hints = len(config.vace_layers) + 1 if vace else 0  # pyright: ignore[reportAttributeAccessIssue]
-    rotary = tokens * head * 2 * _FULL
-    text = 4 * _TEXT_TOKENS * heads * head * _HALF
+    tokens = _frames(request, shape) * (request.height // _PATCH) * (request.width // _PATCH)
+    row = request.batch * tokens * shape.width * _HALF
+    feed_forward = 4 * row + 2 * request.batch * tokens * shape.feed_forward * _HALF
+    hints = shape.num_hints + 1 if shape.is_vace else 0
+    rotary = tokens * shape.head * 2 * _FULL
+    text = 4 * _TEXT_TOKENS * shape.width * _HALF
     return hints * row + max(feed_forward, 11 * row) + rotary + text
+
+
+def _source_encoding(shape: _Shape, request: VideoRequest, carried: int) -> Phase:
+    """VACE's source video through the VAE; without one it is an empty video of that size."""
+    sources = _VACE_VIDEOS * request.video_bytes + carried
+    pixel = int(_ENCODER_VALUES * shape.channels) * _FULL
+    return Phase(
+        component=VAE,
+        activation=sources + pixel * request.height * request.width,
+        activation_tiled=sources + pixel * _tile_area(request),
+    )
 
 
 def _decoding(request: VideoRequest, channels: int) -> int:

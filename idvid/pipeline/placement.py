@@ -13,7 +13,9 @@ import torch
 from accelerate import dispatch_model, infer_auto_device_map
 from accelerate.hooks import ModelHook, add_hook_to_module
 from accelerate.utils import send_to_device
-from diffusers.hooks import HookRegistry, apply_group_offloading, apply_layerwise_casting
+from diffusers.hooks.group_offloading import apply_group_offloading
+from diffusers.hooks.hooks import HookRegistry
+from diffusers.hooks.layerwise_casting import apply_layerwise_casting
 from torch import nn
 
 from idvid.errors import ModelError
@@ -47,7 +49,7 @@ def load_arguments(plan: DevicePlan) -> dict[str, Any]:
             f"{plan.quantise} weights need the package {library}, which is not installed; run "
             f"pip install {library}, or choose fp8 or none."
         )
-    from diffusers.quantizers import PipelineQuantizationConfig
+    from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
     mapping = _int8_configs() if plan.quantise == "int8" else _nf4_configs()
     return {
@@ -203,7 +205,7 @@ def _tensors(part: nn.Module) -> Iterator[torch.Tensor]:
 
 
 def _int8_configs() -> dict[str, Any]:
-    from diffusers import TorchAoConfig as DiffusersConfig
+    from diffusers.quantizers.quantization_config import TorchAoConfig as DiffusersConfig
     from torchao.quantization import (  # pyright: ignore[reportMissingImports]
         Int8WeightOnlyConfig,
     )
@@ -216,7 +218,7 @@ def _int8_configs() -> dict[str, Any]:
 
 
 def _nf4_configs() -> dict[str, Any]:
-    from diffusers import BitsAndBytesConfig as DiffusersConfig
+    from diffusers.quantizers.quantization_config import BitsAndBytesConfig as DiffusersConfig
     from transformers import BitsAndBytesConfig
 
     options: dict[str, Any] = {

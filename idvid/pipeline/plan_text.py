@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from idvid.errors import ModelError
 from idvid.models.wan_memory import VideoRequest
-from idvid.pipeline.planning import footprint
+from idvid.pipeline.planning import bare_pipeline
 from idvid.runtime import GIB, TRANSFORMER, Machine, gib, make_plan, this_machine
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def answer(question: PlanQuestion) -> str:
         width=question.width,
         num_references=question.num_references,
     )
-    model = footprint(question.model, request)
+    model = bare_pipeline(question.model).footprint(request)
     return plan_report(make_plan(model, _machine(question), question.quantise), model)
 
 
@@ -98,7 +98,8 @@ def _machine(question: PlanQuestion) -> Machine:
 
 
 def _table_column(model: str) -> list[str]:
-    sizes = {frames: footprint(model, VideoRequest(num_frames=frames)) for frames in _FRAMES}
+    bare = bare_pipeline(model)
+    sizes = {frames: bare.footprint(VideoRequest(num_frames=frames)) for frames in _FRAMES}
     return [_cell(sizes, card) for card in CARDS_GIB]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias
 
 from idvid.errors import IdvidError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _Params = ParamSpec("_Params")
 _Events: TypeAlias = Generator[object, None, None]
-_Task = TypeVar("_Task", bound="Callable[..., _Events]")
 MIN_RESERVED_S, MAX_RESERVED_S = 10, 300  # longer ones wait long, or are refused by quota
 
 
@@ -53,7 +52,9 @@ def gpu_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> i
     return min(MAX_RESERVED_S, max(MIN_RESERVED_S, math.ceil(expected * 1.2)))
 
 
-def gpu_task(duration_s: int | Callable[_Params, int]) -> Callable[[_Task], _Task]:
+def gpu_task(
+    duration_s: int | Callable[_Params, int],
+) -> Callable[[Callable[_Params, _Events]], Callable[_Params, _Events]]:
     """Mark the generator that needs the GPU of a ZeroGPU Space.
 
     Elsewhere the generator is returned unchanged.
@@ -62,7 +63,7 @@ def gpu_task(duration_s: int | Callable[_Params, int]) -> Callable[[_Task], _Tas
         duration_s: Seconds of GPU to reserve, or a function of the task's arguments.
     """
 
-    def mark(task: _Task) -> _Task:
+    def mark(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
         if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
             return task
         import spaces  # pyright: ignore[reportMissingImports]

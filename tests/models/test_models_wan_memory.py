@@ -4,7 +4,8 @@ import weakref
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
+from diffusers import AutoencoderKLWan, WanVACEPipeline
+from PIL import Image
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,6 +15,7 @@ from idvid.errors import InputError
 from idvid.models.published import PUBLISHED
 from idvid.models.wan_memory import VideoRequest, wan_phases
 from idvid.runtime import TEXT_ENCODER, TRANSFORMER, VAE
+from tests import wan_tiny
 
 T2V_SMALL, T2V_LARGE, VACE_SMALL, VACE_LARGE = PUBLISHED
 
@@ -165,6 +167,29 @@ def test_encoding_a_source_video_takes_what_the_formula_says(wan_parts, tiled):
     said = encoding.activation_tiled if tiled else encoding.activation
     sources = 5 * request.video_bytes  # held by the pipeline, not by the VAE
     assert count.peak <= said - sources <= count.peak * 1.15
+
+
+@pytest.mark.parametrize("references", [0, 2])
+def test_a_whole_run_of_vace_takes_what_its_largest_phase_takes(references):
+    """A real run at a tiny size, in which what the pipeline itself holds counts for most."""
+    request = VideoRequest(num_frames=33, height=64, width=96, num_references=references)
+    pipeline = WanVACEPipeline(**wan_tiny.parts("vace"))
+    pipeline.set_progress_bar_config(disable=True)
+    parts = {n: getattr(pipeline, n) for n in (TEXT_ENCODER, TRANSFORMER, VAE)}
+    with Count(*parts.values()) as count, torch.no_grad():
+        pipeline(
+            prompt="a man",
+            negative_prompt="low quality",
+            reference_images=[Image.new("RGB", (32, 32))] * references or None,
+            num_frames=request.num_frames,
+            height=request.height,
+            width=request.width,
+            num_inference_steps=2,
+            output_type="pt",
+            max_sequence_length=16,
+        )
+    said = max(p.activation for p in wan_phases(parts, request))
+    assert count.peak <= said <= count.peak * 1.1
 
 
 @pytest.mark.parametrize("size", [(0, 480, 832), (81, 481, 832), (81, 480, 0), (81, -16, 832)])
