@@ -37,8 +37,8 @@ def test_on_several_gpus_the_blocks_are_split():
     pipeline = new_pipeline()
     expected = frames(pipeline)
     plan = plans(pipeline)[("gpu", False)]
-    block = component_size(TRANSFORMER, pipeline.transformer).at("bfloat16").largest_block
-    layout = dataclasses.replace(plan.layout, shares=(8 * block, 8 * block))
+    block = component_size(TRANSFORMER, pipeline.transformer).at("float32").largest_block
+    layout = dataclasses.replace(plan.layout, shares=(6 * block, 6 * block))
     apply_plan(pipeline, dataclasses.replace(plan, layout=layout))
     assert {p.device.index for p in pipeline.transformer.parameters()} == {0, 1}
     assert (frames(pipeline).cpu() - expected).abs().mean() < 0.02
