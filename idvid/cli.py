@@ -1,4 +1,4 @@
-"""The command line: `python -m idvid generate | measure | check | people | train | export-backbone`.
+"""The command line: `python -m idvid COMMAND`; `python -m idvid --help` lists the commands.
 
 Owns the arguments and the exit codes: 0 done, 2 refused with one sentence, 130 stopped with
 Ctrl-C. What the commands do is `idvid.commands`, imported when one runs, so `--help` is instant.
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import MAX_SEED, METHODS, GenerationSettings
+from idvid.config import MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_measure(commands.add_parser("measure", help="measure identity drift in any video"))
     _add_check(commands.add_parser("check", help="check the reference photos of a scene file"))
     _add_people(commands.add_parser("people", help="draw synthetic people"))
+    _add_plan(commands.add_parser("plan", help="say how a Hub model would fit on a GPU"))
     _add_train(commands.add_parser("train", help="train the bundled model"))
     _add_export(commands.add_parser("export-backbone", help="write the face backbone as ONNX"))
     return parser
@@ -114,6 +115,31 @@ def _add_people(parser: argparse.ArgumentParser) -> None:
     _add_out(parser)
 
 
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_plan)
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="owner/name on the Hub, vace-1.3b, vace-14b, t2v-14b, or a folder; no weights are fetched",
+    )
+    parser.add_argument(
+        "--vram", type=_number(1, 1000), help="free GiB of each GPU; default: those of this machine"
+    )
+    parser.add_argument("--gpus", type=_whole(0, 16), default=1, help="GPUs with --vram; default 1")
+    parser.add_argument(
+        "--ram", type=_number(1, 10_000), help="free GiB of RAM; default: 64 with --vram, else all"
+    )
+    parser.add_argument("--quantise", choices=QUANTISATIONS, default=QUANTISATIONS[0])
+    parser.add_argument("--frames", type=_whole(1, 1000), default=81, help="default %(default)s")
+    parser.add_argument("--size", type=_size, default=(832, 480), help="default 832x480")
+    parser.add_argument(
+        "--references",
+        type=_whole(0, 16),
+        default=2,
+        help="reference pictures; default %(default)s",
+    )
+
+
 def _add_train(parser: argparse.ArgumentParser) -> None:
     from idvid.training.command import add_arguments  # imports no torch
 
@@ -150,6 +176,14 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         raise argparse.ArgumentTypeError(f"must be a whole number from {low} to {high}")
 
     return parse
+
+
+def _size(text: str) -> tuple[int, int]:
+    """An argument type: width x height in pixels."""
+    parts = text.lower().split("x")
+    if len(parts) == 2 and all(p.isascii() and p.isdigit() and len(p) <= 4 for p in parts):
+        return int(parts[0]), int(parts[1])
+    raise argparse.ArgumentTypeError("must be width and height in pixels, such as 832x480")
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:
@@ -220,6 +254,24 @@ def _people(args: argparse.Namespace) -> None:
     from idvid.people.sheet import write_people
 
     write_people(args.seed, args.count, args.out)
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from idvid.pipeline.plan_text import PlanQuestion, answer
+
+    width, height = args.size
+    question = PlanQuestion(
+        model=args.model,
+        quantise=args.quantise,
+        num_frames=args.frames,
+        height=height,
+        width=width,
+        num_references=args.references,
+        vram_gib=args.vram,
+        num_gpus=args.gpus,
+        ram_gib=args.ram,
+    )
+    print(answer(question))
 
 
 def _train(args: argparse.Namespace) -> None:

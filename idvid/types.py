@@ -89,3 +89,11 @@ class WindowDone:
     total_frames: int  # frames of the whole clip
     fps: float
     frames: NDArray[np.uint8]  # (T, H, W, 3) RGB, never frames already sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedDown:
+    """Memory ran out, and the run started again on a lower device plan."""
+
+    plan: str  # the name of the plan that it goes on with
+    message: str  # one sentence for the user

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import nn
+
     from idvid.models.checkpoint import BundledModel
 
 WORDS = ("a", "and", "hair", "left", "man", "on", "right", "smiles", "the", "woman")
@@ -61,3 +63,18 @@ def tiny_folder(tiny_model: BundledModel, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("tiny") / "model"
     save_bundled(tiny_model, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def wan_parts() -> dict[str, dict[str, nn.Module]]:
+    """The public Wan models at full size, without weights; what they share is built once."""
+    from idvid.models.parts import build_part
+    from idvid.models.published import PUBLISHED
+    from idvid.runtime import TRANSFORMER
+
+    def key(model: str, name: str) -> str:
+        return model if name == TRANSFORMER else name
+
+    configs = {key(m, n): c for m, parts in PUBLISHED.items() for n, c in parts.items()}
+    built = {name: build_part(config).requires_grad_(False) for name, config in configs.items()}
+    return {m: {n: built[key(m, n)] for n in parts} for m, parts in PUBLISHED.items()}

@@ -1,6 +1,4 @@
-"""What this machine offers: device, precision, threads, seeds, memory and ZeroGPU.
-
-The only reader of our environment variables and the only user of `spaces`. Knows no model.
+"""What this machine offers: device, precision, threads, seeds and memory. Knows no model.
 
 IDVID_DEVICE   cpu, cuda, cuda:1 or mps; default: the first CUDA device, else the CPU
 IDVID_THREADS  CPU threads for torch; default: the cores that this process may use
@@ -8,20 +6,41 @@ IDVID_THREADS  CPU threads for torch; default: the cores that this process may u
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from idvid.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
-_Task = TypeVar("_Task", bound="Callable[..., object]")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What is free for a model."""
+
+    gpu_free: tuple[int, ...]  # free bytes of each GPU; () without one
+    ram_free: int  # bytes
+    cpu_precision: str = "float32"  # what the CPU computes in: float32 or bfloat16
+
+
+def this_machine() -> Machine:
+    """What is free here and now.
+
+    Raises:
+        ModelError: If IDVID_DEVICE names a device that is not here.
+    """
+    import torch
+
+    gpus = range(torch.cuda.device_count()) if device().type == "cuda" else ()
+    return Machine(
+        gpu_free=tuple(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus),
+        ram_free=_ram_free(),
+        cpu_precision="bfloat16" if has_fast_bf16() else "float32",
+    )
 
 
 def device() -> torch.device:
@@ -83,26 +102,6 @@ def num_threads() -> int:
     return int(asked)
 
 
-def gpu_task(duration_s: int | Callable[..., int]) -> Callable[[_Task], _Task]:
-    """Mark a function or generator that needs the GPU of a ZeroGPU Space.
-
-    Elsewhere the function is returned unchanged. On ZeroGPU it runs in a forked worker: arguments
-    and yields are pickled, so yield arrays and numbers, never paths.
-
-    Args:
-        duration_s: Seconds of GPU to reserve, or a function of the task's arguments.
-    """
-
-    def mark(task: _Task) -> _Task:
-        if importlib.util.find_spec("spaces") is None:
-            return task
-        import spaces  # pyright: ignore[reportMissingImports]
-
-        return spaces.GPU(duration=duration_s)(task)
-
-    return mark
-
-
 def peak_memory_bytes() -> int:
     """The most main memory that this process has held so far."""
     status = Path("/proc/self/status")
@@ -112,3 +111,16 @@ def peak_memory_bytes() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _ram_free() -> int:
+    """Main memory that this process may still take: the machine's, within its container's limit."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    line = next(x for x in meminfo.read_text().splitlines() if x.startswith("MemAvailable:"))
+    free = int(line.split()[1]) * 1024
+    limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
+    if limit.exists() and (asked := limit.read_text().strip()) != "max":
+        free = min(free, max(0, int(asked) - int(used.read_text())))
+    return free

@@ -79,8 +79,16 @@ def test_peak_memory_grows_with_what_is_held():
     assert 190_000_000 < int(done.stdout) < 260_000_000
 
 
-def test_outside_a_space_a_gpu_task_is_the_function_itself():
-    def task():
-        yield 1
+def test_what_is_free_is_what_the_kernel_says(monkeypatch):
+    monkeypatch.setenv("IDVID_DEVICE", "cpu")
+    machine = runtime.this_machine()
+    assert machine.gpu_free == ()
+    assert 0 < machine.ram_free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert (machine.cpu_precision == "bfloat16") == runtime.has_fast_bf16()
 
-    assert runtime.gpu_task(duration_s=60)(task) is task
+
+@pytest.mark.gpu
+def test_what_is_free_on_the_gpus_is_what_cuda_says():
+    free = runtime.this_machine().gpu_free
+    assert len(free) == torch.cuda.device_count()
+    assert free[0] == pytest.approx(torch.cuda.mem_get_info(0)[0], rel=0.1)

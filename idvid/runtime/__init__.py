@@ -1,0 +1,57 @@
+"""What this machine offers, and how a model is laid out on it. Knows no model.
+
+The only reader of our environment variables and the only user of `spaces`.
+"""
+
+from idvid.runtime.footprint import (
+    GIB,
+    TEXT_ENCODER,
+    TRANSFORMER,
+    VAE,
+    ComponentSize,
+    Footprint,
+    Phase,
+    WeightBytes,
+    gib,
+)
+from idvid.runtime.machine import (
+    Machine,
+    device,
+    dtype,
+    generator,
+    has_fast_bf16,
+    num_threads,
+    peak_memory_bytes,
+    this_machine,
+)
+from idvid.runtime.plan import PLAN_NAMES, DevicePlan, make_plan, step_down
+from idvid.runtime.recovery import run_with_plan
+from idvid.runtime.zerogpu import Pace, gpu_seconds, gpu_task
+
+__all__ = [
+    "GIB",
+    "PLAN_NAMES",
+    "TEXT_ENCODER",
+    "TRANSFORMER",
+    "VAE",
+    "ComponentSize",
+    "DevicePlan",
+    "Footprint",
+    "Machine",
+    "Pace",
+    "Phase",
+    "WeightBytes",
+    "device",
+    "dtype",
+    "generator",
+    "gib",
+    "gpu_seconds",
+    "gpu_task",
+    "has_fast_bf16",
+    "make_plan",
+    "num_threads",
+    "peak_memory_bytes",
+    "run_with_plan",
+    "step_down",
+    "this_machine",
+]
