@@ -1,4 +1,4 @@
-"""The command line: `python -m idvid generate | measure | check | people | train`.
+"""The command line: `python -m idvid generate | measure | check | people | train | bench`.
 
 Owns the arguments and the exit codes: 0 done, 2 refused with one sentence, 130 stopped with
 Ctrl-C. What the commands do is `idvid.commands`, imported when one runs, so `--help` is instant.
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="check the reference photos of a scene file"))
     _add_people(commands.add_parser("people", help="draw synthetic people"))
     _add_train(commands.add_parser("train", help="train the bundled model"))
+    _add_bench(commands.add_parser("bench", help="measure the bundled model"))
     return parser
 
 
@@ -115,6 +116,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     from idvid.training.command import add_arguments  # imports no torch
 
     parser.set_defaults(command=_train)
+    add_arguments(parser)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    from idvid.bench.command import add_arguments  # imports no torch
+
+    parser.set_defaults(command=_bench)
     add_arguments(parser)
 
 
@@ -196,5 +204,11 @@ def _people(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from idvid.training.command import run
+
+    run(args)
+
+
+def _bench(args: argparse.Namespace) -> None:
+    from idvid.bench.command import run
 
     run(args)
