@@ -71,7 +71,7 @@ class IdentityAwareAttention(nn.Module):
         """Attention along time at each place; `angles` (B, T, HEAD_WIDTH / 2); one frame: none."""
         if hidden.shape[1] == 1:
             return hidden
-        places = rearrange(self.temporal_norm(hidden), "b t n d -> (b n) t d")
+        places = rearrange(self.temporal_norm(hidden), "b t n d -> (b n) t d").contiguous()
         angles = repeat(angles, "b t a -> (b n) 1 t a", n=hidden.shape[2])
         moved = self.temporal(places, angles=angles)
         moved = rearrange(moved, "(b n) t d -> b t n d", b=len(hidden))

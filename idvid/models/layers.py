@@ -61,10 +61,8 @@ class Attention(nn.Module):
 
     def keys_values(self, context_BMD: Tensor) -> tuple[Tensor, Tensor]:
         """Project a context (B, M, D) to keys and values (B, heads, M, HEAD_WIDTH)."""
-        both = rearrange(
-            self.to_key_value(context_BMD), "b m (two h d) -> two b h m d", two=2, h=self.heads
-        )
-        return _normalised(both[0], self.key_norm), both[1]
+        key, value = (self._heads(half) for half in self.to_key_value(context_BMD).chunk(2, dim=-1))
+        return _normalised(key, self.key_norm).transpose(1, 2), value.transpose(1, 2)
 
     def attend(
         self,
@@ -74,8 +72,8 @@ class Attention(nn.Module):
         angles: Tensor | None = None,
     ) -> Tensor:
         """Read keys and values from queries (B, N, D); `bias` broadcasts to (B, heads, N, M)."""
-        query = rearrange(self.to_query(hidden_BND), "b n (h d) -> b h n d", h=self.heads)
-        query = _normalised(query, self.query_norm)
+        query = self._heads(self.to_query(hidden_BND))
+        query = _normalised(query, self.query_norm).transpose(1, 2)
         key, value = keys_values
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
@@ -83,6 +81,10 @@ class Attention(nn.Module):
             bias = bias.to(query.dtype)
         out = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.to_out(rearrange(out, "b h n d -> b n (h d)"))
+
+    def _heads(self, vectors_BND: Tensor) -> Tensor:
+        """Split into heads (B, N, heads, HEAD_WIDTH); as it lies in memory, nothing is copied."""
+        return vectors_BND.unflatten(-1, (self.heads, HEAD_WIDTH))
 
     def forward(
         self,
