@@ -26,6 +26,7 @@ from idvid.models.layers import (
     padding_bias,
     rotary_angles,
     sinusoidal,
+    turns,
 )
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class PreparedConditions:
     text: tuple[tuple[Tensor, Tensor], ...]  # keys and values per block
     text_bias: Tensor  # (B, 1, 1, L)
     identity: tuple[IdentityContext | None, ...]  # per block
-    time_angles: Tensor  # (B, T, HEAD_WIDTH / 2)
-    grid_angles: Tensor  # (N, HEAD_WIDTH / 2)
+    time_turns: Tensor  # (2, B, T, HEAD_WIDTH) rotary cosines and sines
+    grid_turns: Tensor  # (2, N, HEAD_WIDTH)
 
 
 class TransformerBlock(nn.Module):
@@ -74,8 +75,8 @@ class TransformerBlock(nn.Module):
         shifts = (modulation + self.modulation)[:, :, :, None].unbind(2)
         shift, scale, gate, shift_out, scale_out, gate_out = shifts
         normed = self.norm_attention(hidden) * (1 + scale) + shift
-        hidden = hidden + gate * self.attention.attend_space(normed, prepared.grid_angles)
-        hidden = self.attention.attend_time(hidden, prepared.time_angles)
+        hidden = hidden + gate * self.attention.attend_space(normed, prepared.grid_turns)
+        hidden = self.attention.attend_time(hidden, prepared.time_turns)
         hidden = self.attention.attend_identity(hidden, prepared.identity[index])
         hidden = self._attend_text(hidden, prepared.text[index], prepared.text_bias)
         normed = self.norm_out(hidden) * (1 + scale_out) + shift_out
@@ -143,8 +144,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
             text=tuple(block.text.keys_values(conditions.text) for block in self._blocks()),
             text_bias=padding_bias(conditions.is_text),
             identity=self._identity_contexts(identity, log_masks),
-            time_angles=rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH),
-            grid_angles=grid_angles(rows, columns, centres.device),
+            time_turns=turns(rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH)),
+            grid_turns=turns(grid_angles(rows, columns, centres.device)),
         )
 
     def forward(self, latents: Tensor, noise_level: Tensor, prepared: PreparedConditions) -> Tensor:

@@ -16,8 +16,8 @@ def prepared(mean, variance):
         text=(),
         text_bias=empty,
         identity=(),
-        time_angles=empty,
-        grid_angles=empty,
+        time_turns=empty,
+        grid_turns=empty,
     )
 
 
