@@ -189,7 +189,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
     ) -> tuple[IdentityContext | None, ...]:
         if identity is None:
             return (None,) * len(self.blocks)
-        bias, weight = mask_bias(log_masks, identity.owner), _identity_weight(identity)
+        masks = log_masks if identity.has_regions else torch.zeros_like(log_masks)
+        bias, weight = mask_bias(masks, identity.owner), _identity_weight(identity)
         return tuple(
             block.attention.identity_context(identity.memory, bias, weight)
             for block in self._blocks()

@@ -148,7 +148,7 @@ class IdVidPipeline(DiffusionPipeline):
             raise InputError(message)
         with torch.inference_mode(), autocast():
             used = references if method.uses_references and settings.identity_strength > 0 else ()
-            prepared = prepare_scene(self.model, scene, used)
+            prepared = prepare_scene(self.model, scene, used, settings.parts)
         generator = torch.Generator().manual_seed(scene.seed)
         channels = self.model.autoencoder.config["latent_channels"]
         rows, columns = HEIGHT_PX // SPATIAL_FACTOR, WIDTH_PX // SPATIAL_FACTOR
@@ -257,12 +257,14 @@ class IdVidPipeline(DiffusionPipeline):
             size = (HEIGHT_PX, WIDTH_PX)
             frames, coverage = anchor_frames(prepared.pictures, landmarks, is_visible, size)
             anchors = encode_anchors(frames, coverage, self.model.autoencoder)
+        parts = request.settings.parts
         return Identity(
             memory=prepared.memory,
             owner=prepared.owner,
-            anchors=anchors[None].float(),
+            anchors=anchors[None].float() * parts.anchors,
             is_given=torch.ones(1, dtype=torch.bool),
             strength=request.settings.identity_strength,
+            has_regions=parts.regions,
         )
 
 
