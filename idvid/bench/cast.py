@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from idvid.bench.settings import MAX_CAST, PEOPLE_SEED, PHOTO_SEED
+from idvid.bench.settings import MAX_CAST, TEST, Seeds
 from idvid.errors import InputError
 from idvid.faces.detect import detect_faces
 from idvid.faces.embed import load_judge
@@ -45,38 +45,40 @@ class CastMember:
         return np.stack([photo.embedding for photo in self.held_out])
 
 
-def make_cast(count: int, num_photos: int) -> tuple[CastMember, ...]:
-    """The first `count` test people, each with `num_photos` photos to generate from.
+def make_cast(count: int, num_photos: int, seeds: Seeds = TEST) -> tuple[CastMember, ...]:
+    """The first `count` people, each with `num_photos` photos to generate from.
 
     Raises:
         InputError: more people than the benchmarks have seeds for.
     """
     if count > MAX_CAST:
         raise InputError(f"{count} people were asked for and there are {MAX_CAST}; choose fewer.")
-    return tuple(_member(index, num_photos) for index in range(count))
+    return tuple(_member(index, num_photos, seeds) for index in range(count))
 
 
-def usable_photos(person: Person, index: int, count: int) -> tuple[ReferenceFace, ...]:
-    """The first portraits of test person `index` in which a face is found.
+def usable_photos(
+    person: Person, index: int, count: int, seeds: Seeds = TEST
+) -> tuple[ReferenceFace, ...]:
+    """The first portraits of person `index` in which a face is found.
 
     A user does the same: the reference check names the photos without a face.
     """
-    found = tuple(islice(_photos_with_a_face(person, index), count))
+    found = tuple(islice(_photos_with_a_face(person, index, seeds), count))
     assert len(found) == count, f"person {index} has too few photos with a face"
     return found
 
 
-def _member(index: int, num_photos: int) -> CastMember:
-    person = build_person(sample_person(PEOPLE_SEED + index))
-    photos = usable_photos(person, index, HELD_OUT + num_photos)
+def _member(index: int, num_photos: int, seeds: Seeds) -> CastMember:
+    person = build_person(sample_person(seeds.people + index))
+    photos = usable_photos(person, index, HELD_OUT + num_photos, seeds)
     return CastMember(
         index=index, person=person, held_out=photos[:HELD_OUT], photos=photos[HELD_OUT:]
     )
 
 
-def _photos_with_a_face(person: Person, index: int) -> Iterator[ReferenceFace]:
+def _photos_with_a_face(person: Person, index: int, seeds: Seeds) -> Iterator[ReferenceFace]:
     judge = load_judge()
-    first = PHOTO_SEED + index * _CANDIDATES
+    first = seeds.photos + index * _CANDIDATES
     for number, seed in enumerate(range(first, first + _CANDIDATES)):
         image = render_portrait(person, seed, _PHOTO_PX).image
         for face in detect_faces(image)[:1]:

@@ -123,7 +123,7 @@ def _runner(name: str) -> Callable[[BenchRun], str]:
     if name == "quality":
         from idvid.bench.quality import run as runner
     elif name == "claims":
-        from idvid.bench.claims import run as runner
+        from idvid.bench.trial import run as runner
     elif name == "prompt":
         from idvid.bench.prompt import run as runner
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from idvid.bench.watch import watch
 from idvid.config import GenerationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from idvid.types import Clip
 
     Maker = Callable[[BenchScene], Clip]
+    Follows = Callable[[BenchScene, Watched], Sequence[float | None]]
+
+
+Asking = Literal["caption", "plain", "described"]  # the prompt, and if people are described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class Variant:
     """One way to make the scenes: what is given to the model, and how it is run."""
 
     photos: PhotoChoice = "three"
-    asking: Literal["caption", "plain", "described"] = "caption"
+    asking: Asking = "caption"
     settings: GenerationSettings = field(default_factory=GenerationSettings)
 
 
@@ -47,20 +51,23 @@ class Played:
 
 
 class Theatre:
-    """The cast and the scenes of one benchmark, and a clock."""
+    """The cast and the scenes of one benchmark, and a clock.
 
-    def __init__(self, cast: Sequence[CastMember], scenes: Sequence[BenchScene]) -> None:
+    Args:
+        cast: everybody whom a face may be mistaken for.
+        scenes: what is played.
+        follows: share of what the prompt asks of each person that a clip shows, if it is wanted.
+    """
+
+    def __init__(
+        self,
+        cast: Sequence[CastMember],
+        scenes: Sequence[BenchScene],
+        follows: Follows | None = None,
+    ) -> None:
         self.scenes = tuple(scenes)
+        self._follows = follows
         self._galleries: list[NDArray[np.float32]] = [member.gallery for member in cast]
-
-    def watch(self, label: str, make: Maker) -> Iterator[tuple[BenchScene, Watched, float]]:
-        """Make and judge every scene; with the wall seconds of making it."""
-        for number, scene in enumerate(self.scenes):
-            start = time.monotonic()
-            clip = make(scene)
-            spent = time.monotonic() - start
-            sys.stderr.write(f"{label}: scene {number + 1} of {len(self.scenes)}, {spent:.1f} s\n")
-            yield scene, watch(scene, clip, self._galleries), spent
 
     def play(
         self,
@@ -71,11 +78,25 @@ class Theatre:
         """Make and judge every scene; `look` sees each clip before it is forgotten."""
         scores: list[Score] = []
         spent = length = 0.0
-        for scene, seen, seconds in self.watch(label, make):
+        for number, scene in enumerate(self.scenes):
+            start = time.monotonic()
+            clip = make(scene)
+            seconds = time.monotonic() - start
+            sys.stderr.write(
+                f"{label}: scene {number + 1} of {len(self.scenes)}, {seconds:.1f} s\n"
+            )
+            seen = watch(scene, clip, self._galleries)
             look(scene, seen)
-            scores += seen.scores
+            scores += self._scores(scene, seen)
             spent, length = spent + seconds, length + scene.spec.duration_s
         return Played(scores=tuple(scores), seconds=spent, video_seconds=length)
+
+    def _scores(self, scene: BenchScene, seen: Watched) -> tuple[Score, ...]:
+        if self._follows is None:
+            return seen.scores
+        followed = self._follows(scene, seen)
+        pairs = zip(seen.scores, followed, strict=True)
+        return tuple(replace(score, following=share) for score, share in pairs)
 
 
 def maker(pipeline: IdVidPipeline, variant: Variant) -> Maker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from idvid.bench.settings import PAIR_SEED, TRIO_SEED
+from idvid.bench.settings import TEST, Seeds
 from idvid.people import render_clip, sample_scene
 from idvid.people.captions import caption, describe_person, plain_caption
 from idvid.pipeline.windows import FPS
@@ -70,11 +70,13 @@ class BenchScene:
         return plain_caption(self.spec, self.names)
 
 
-def make_scenes(cast: Sequence[CastMember], stage: Stage) -> tuple[BenchScene, ...]:
+def make_scenes(
+    cast: Sequence[CastMember], stage: Stage, seeds: Seeds = TEST
+) -> tuple[BenchScene, ...]:
     """All scenes of a stage, each once per seed; two-person scenes come first."""
     frames = round(stage.seconds * FPS)
-    casting = [(2, PAIR_SEED, number) for number in range(stage.pairs)]
-    casting += [(3, TRIO_SEED, number) for number in range(stage.trios)]
+    casting = [(2, seeds.pairs, number) for number in range(stage.pairs)]
+    casting += [(3, seeds.trios, number) for number in range(stage.trios)]
     scenes = tuple(
         BenchScene(
             number=index,

@@ -14,8 +14,21 @@ from idvid.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-PEOPLE_SEED, PHOTO_SEED = 950_000, 960_000
-PAIR_SEED, TRIO_SEED = 955_000, 956_000
+PEOPLE_SEED = 950_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeds:
+    """First seeds of people, photos and scenes."""
+
+    people: int
+    photos: int
+    pairs: int
+    trios: int
+
+
+TEST = Seeds(people=PEOPLE_SEED, photos=960_000, pairs=955_000, trios=956_000)
+VALIDATION = Seeds(people=900_000, photos=910_000, pairs=905_000, trios=906_000)
 MAX_CAST, MAX_SCENES = 100, 1000
 
 

@@ -30,9 +30,11 @@ class Score:
     id_sim: float | None  # mean over found frames, against held-out photos
     nearest: float | None  # share of found frames nearest to this person among the whole cast
     drift_15: float | None
+    temporal: float | None  # mean squared embedding distance of neighbouring frames
     swap_rate: float | None
     bleed: float | None
     expression: float | None  # expression range
+    following: float | None = None  # share of what the prompt asks of this person that is seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +79,7 @@ def _score(
         id_sim=drift.id_sim_mean,
         nearest=nearest_own(faces, galleries, person),
         drift_15=drift.drift_15,
+        temporal=drift.temporal,
         swap_rate=drift.swap_rate,
         bleed=drift.bleed,
         expression=drift.expression_range,
