@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from idvid.metrics.places import Sighting
 
-FACE_PX, HEAD_PX, CHEST_PX = 20, 18, 10
-FACE_SIDE, FACE_MIDDLE_V = 1.35, 0.22  # of the crop, in widths of dlib's face box
-CHEST_SIDE, CHEST_MIDDLE_V = 1.5, 1.75
+FACE_PX, HEAD_PX, CHEST_PX = 24, 18, 8
+FACE_SIDE, FACE_MIDDLE_V = 1.2, 0.22  # of the crop, in widths of dlib's face box
+CHEST_SIDE, CHEST_MIDDLE_V = 1.3, 1.3
 THUMB = (14, 24)  # rows and columns of the whole picture
 _MOST_FRAMES = 4  # of a clip, for what does not change
 

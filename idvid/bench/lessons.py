@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from idvid.people import Person
 
-PEOPLE, PICTURES, TALKS, TRACES = 160, 420, 90, 1400
+PEOPLE, PICTURES, TALKS, TRACES = 160, 700, 90, 1400
 TALK_FRAMES = 10
-JITTER_PX = 0.7  # of detected landmarks, against the true ones
+JITTER_PX = 0.5  # of detected landmarks, against the true ones
 
 
 @dataclass(slots=True)

@@ -94,3 +94,49 @@ def test_quality_prints_its_table_and_leaves_numbers_and_samples(tiny_folder, tm
     assert written["scores"]["A"] == written["scores"]["A"] | {"video_seconds": 1.0}
     assert (tmp_path / "sheet_A.png").stat().st_size > 1000
     assert str(tmp_path) not in (tmp_path / "quality.json").read_text()
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory):
+    """A folder with probes for clips of a second, of too few lessons to be right."""
+    from idvid.bench.readers import fit_probes, save_probes
+
+    folder = tmp_path_factory.mktemp("probed")
+    save_probes(fit_probes(12, scale=0.02), folder / "probes_12.safetensors")
+    return folder
+
+
+def test_prompt_says_how_good_its_probes_are_before_it_judges(tiny_folder, probed, capsys):
+    words = ("bench", "prompt", *TINY, "--model", str(tiny_folder), "--out", str(probed))
+    assert main(words) == 0
+    header = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("| attribute"))
+    places = [header.index(x) for x in ("validation", "these scenes", "model |")]
+    assert places == sorted(places)
+    figures = json.loads((probed / "prompt.json").read_text())["figures"]
+    assert figures["real renders of these scenes"]["position"]["value"] == 1.0
+    assert figures["model"]["position"] is None  # noise has no face
+    assert 0 <= figures["model"]["light"]["value"] <= 1
+
+
+@pytest.mark.slow
+def test_claims_are_tried_on_every_arm(tiny_folder, probed, capsys):
+    models = ("--model", str(tiny_folder), "--against", str(tiny_folder))
+    assert main(["bench", "claims", *TINY, *models, "--out", str(probed)]) == 0
+    printed = capsys.readouterr().out
+    assert "Sweet spot of the strength" in printed
+    assert "its rival" in printed
+    written = json.loads((probed / "claims.json").read_text())
+    assert {finding["verdict"] for finding in written["verdicts"]} == {"not shown"}
+    assert (probed / "claims.png").stat().st_size > 20_000
+
+
+def test_speed_splits_the_time_and_knows_the_arithmetic(tiny_folder, tmp_path, capsys):
+    words = ["bench", "speed", "--seconds", "1", "--steps", "2", "--model", str(tiny_folder)]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    assert "| denoise, per step | 2 |" in capsys.readouterr().out
+    written = json.loads((tmp_path / "speed.json").read_text())
+    stages, moments = written["stages"], written["seconds"]
+    assert sum(stage["seconds"] for stage in stages.values()) <= moments["whole, measured"] + 0.01
+    assert moments["first pictures"] < moments["whole, not measured"] + 0.01
+    assert stages["denoise, per step"]["flops"] > 1e6
+    assert stages["encode video"]["flops"] == 0
