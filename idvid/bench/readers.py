@@ -21,10 +21,11 @@ from idvid.bench.lessons import TALK_FRAMES, render_lessons
 from idvid.bench.probe import Probe, fit, network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import torch
+    from numpy.typing import NDArray
 
     from idvid.bench.scenes import BenchScene
     from idvid.bench.watch import Watched
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
     Probes = Mapping[str, Probe]
     Faces = Sequence[Sighting | None]
+    Where = tuple[Watched, Faces, Sequence[int]]
+    Features = Callable[
+        [Sequence[NDArray[np.uint8]], Sequence[NDArray[np.float32]]], NDArray[np.float32]
+    ]
 
 FIRST_SHARE = 0.12  # of the clip, in which an expression has not changed yet
 ACTED_FROM = 0.4  # share of the clip after which an action is under way
@@ -139,14 +144,19 @@ def _read_person(probes: Probes, seen: Watched, faces: Faces) -> dict[str, str |
     }
 
 
-def _read(probes: Probes, name: str, features: object, where: tuple) -> str | None:
+def _read(probes: Probes, name: str, features: Features, where: Where) -> str | None:
     seen, faces, frames = where
-    assert callable(features)
     if not frames:
         return None
-    return probes[name].read(
-        features([seen.clip.frames[t] for t in frames], [faces[t].landmarks for t in frames])
-    )
+    return probes[name].read(features(*_pictures(seen, faces, frames)))
+
+
+def _pictures(
+    seen: Watched, faces: Faces, frames: Sequence[int]
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """Those frames in which the face was found, and its landmarks in them."""
+    found = [(t, face) for t in frames if (face := faces[t]) is not None]
+    return [seen.clip.frames[t] for t, _ in found], [face.landmarks for _, face in found]
 
 
 def _read_head(probes: Probes, faces: Faces, frames: Sequence[int]) -> str | None:
@@ -161,11 +171,5 @@ def _read_speech(
 ) -> str | None:
     if not talks:
         return None
-    rows = [
-        crops.mouth_features(
-            [seen.clip.frames[t] for t in frames],
-            [face.landmarks for t in frames if (face := faces[t]) is not None],
-        )
-        for frames in talks
-    ]
+    rows = [crops.mouth_features(*_pictures(seen, faces, frames)) for frames in talks]
     return probes["speech"].read(np.stack(rows))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -80,9 +80,10 @@ def _nonzero(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.abs(sums) < 1e-9, np.nan, sums)
 
 
-def _estimate(statistic: object, count: int) -> Estimate | None:
+def _estimate(
+    statistic: Callable[[NDArray[np.intp]], NDArray[np.float64]], count: int
+) -> Estimate | None:
     """Percentile bootstrap (Efron 1979) with draws that depend on nothing but the count."""
-    assert callable(statistic)
     draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     value = float(statistic(np.arange(count)))
     if not np.isfinite(value):
