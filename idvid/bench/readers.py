@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 
 from idvid.bench import crops
 from idvid.bench.attributes import (
@@ -18,13 +17,12 @@ from idvid.bench.attributes import (
     asked_of_scene,
 )
 from idvid.bench.lessons import TALK_FRAMES, render_lessons
-from idvid.bench.probe import Probe, fit, network
+from idvid.bench.probe import Probe, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import torch
     from numpy.typing import NDArray
 
     from idvid.bench.scenes import BenchScene
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 
 FIRST_SHARE = 0.12  # of the clip, in which an expression has not changed yet
 ACTED_FROM = 0.4  # share of the clip after which an action is under way
+_ARRAYS = ("mean", "weight", "bias")
 _FEWEST_FRAMES = 6  # of a head, to say how it moves
 
 
@@ -68,27 +67,24 @@ def fit_probes(num_frames: int, scale: float = 1.0) -> dict[str, Probe]:
 
 
 def save_probes(probes: Probes, path: Path) -> None:
-    """Write all probes to one safetensors file."""
-    tensors: dict[str, torch.Tensor] = {}
-    for name, probe in probes.items():
-        tensors |= {f"{name}/mean": probe.mean, f"{name}/basis": probe.basis}
-        tensors |= {f"{name}/network.{k}": v for k, v in probe.network.state_dict().items()}
-    classes = json.dumps({name: probe.classes for name, probe in probes.items()})
-    save_file(tensors, path, {"classes": classes})
+    """Write all probes to one safetensors file; their classes are this module's."""
+    save_file(
+        {
+            f"{name}/{part}": np.ascontiguousarray(getattr(probe, part))
+            for name, probe in probes.items()
+            for part in _ARRAYS
+        },
+        path,
+    )
 
 
 def load_probes(path: Path) -> dict[str, Probe]:
     """The probes that `save_probes` wrote."""
-    tensors, probes = load_file(path), {}
-    for name, classes in (PERSON_CLASSES | SCENE_CLASSES).items():
-        own = {
-            k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")
-        }
-        mean, basis = own.pop("mean"), own.pop("basis")
-        layers = network(basis.shape[1], len(classes))
-        layers.load_state_dict({k.removeprefix("network."): v for k, v in own.items()})
-        probes[name] = Probe(classes=classes, mean=mean, basis=basis, network=layers.eval())
-    return probes
+    arrays = load_file(path)
+    return {
+        name: Probe(classes=classes, **{part: arrays[f"{name}/{part}"] for part in _ARRAYS})
+        for name, classes in (PERSON_CLASSES | SCENE_CLASSES).items()
+    }
 
 
 def answers(probes: Probes, scene: BenchScene, seen: Watched) -> tuple[Answer, ...]:
