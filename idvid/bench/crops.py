@@ -111,7 +111,7 @@ def spread(frames: Sequence[int], most: int = _MOST_FRAMES) -> list[int]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, most).round().astype(int)]
 
 
-def _smoothed(values_TF: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smoothed(values_TF: NDArray[np.floating]) -> NDArray[np.floating]:
     """Mean of three frames, against the jitter of detected landmarks."""
     if len(values_TF) < 3:
         return values_TF

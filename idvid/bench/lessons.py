@@ -96,7 +96,7 @@ def _picture(lessons: Lessons, rng: Generator, people: Sequence[Person], number:
         lessons.add("hair colour", head, asked["hair colour"])
         lessons.add("hair style", head, asked["hair style"])
         lessons.add("clothes colour", crops.chest_features(*seen)[0], asked["clothes colour"])
-    place = crops.scene_features(clip.frames)[0]
+    place = crops.scene_features(list(clip.frames))[0]
     for attribute, label in asked_of_scene(scene).items():
         lessons.add(attribute, place, label)
 

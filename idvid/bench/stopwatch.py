@@ -65,7 +65,7 @@ class Stopwatch:
         return watched
 
     def _watched_steps(
-        self, generator: Callable[..., Generator[object, None, object]]
+        self, generator: Callable[..., Iterator[object]]
     ) -> Callable[..., Generator[object, None, object]]:
         def watched(*arguments: object) -> Generator[object, None, object]:
             steps = generator(*arguments)
