@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from benchmarks.cast import NUM_PEOPLE, PEOPLE_SEED, usable_photos
+from idvid.bench.cast import usable_photos
+from idvid.bench.settings import PEOPLE_SEED
 from idvid.faces.assign import similarity_to_galleries
 from idvid.faces.detect import detect_faces
 from idvid.faces.embed import load_judge
@@ -27,6 +28,7 @@ from idvid.pipeline.generate import BUNDLED
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+NUM_PEOPLE, PHOTOS = 24, 3
 FRAMES_PER_CLIP = 4
 SCENE_SEED = 957_000
 NEAR_PX = 24
@@ -52,9 +54,7 @@ def main() -> None:
 
 def gallery(person: object, index: int) -> NDArray[np.float32]:
     """Embeddings of a person's portraits."""
-    judge = load_judge()
-    photos = list(usable_photos(person, index))
-    return judge.embed(photos, [detect_faces(photo)[0] for photo in photos])
+    return np.stack([photo.embedding for photo in usable_photos(person, index, PHOTOS)])
 
 
 def render(people: list) -> tuple[NDArray[np.uint8], list[tuple[int, int, NDArray[np.float32]]]]:

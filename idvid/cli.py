@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(commands.add_parser("plan", help="say how a Hub model would fit on a GPU"))
     _add_train(commands.add_parser("train", help="train the bundled model"))
     _add_export(commands.add_parser("export-backbone", help="write the face backbone as ONNX"))
+    _add_bench(commands.add_parser("bench", help="measure the bundled model"))
     return parser
 
 
@@ -144,6 +145,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     from idvid.training.command import add_arguments  # imports no torch
 
     parser.set_defaults(command=_train)
+    add_arguments(parser)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    from idvid.bench.command import add_arguments  # imports no torch
+
+    parser.set_defaults(command=_bench)
     add_arguments(parser)
 
 
@@ -284,3 +292,9 @@ def _export(args: argparse.Namespace) -> None:
     from idvid.commands import export
 
     export(args.model, args.out)
+
+
+def _bench(args: argparse.Namespace) -> None:
+    from idvid.bench.command import run
+
+    run(args)

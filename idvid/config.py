@@ -17,6 +17,20 @@ METHODS = ("none", "context", "locks")  # the keys of idvid.methods.METHODS, in 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityParts:
+    """Which parts of the identity stack are on; benchmarks switch one off to see its worth."""
+
+    separators: bool = True  # the learned token after each character's tokens
+    slots: bool = True  # the learned vector that tells the characters' tokens apart
+    regions: bool = True  # the face masks of identity attention
+    anchors: bool = True  # the references laid on the face plan
+    separate_references: bool = True  # False: averaged before they are read, as in the article
+
+
+ALL_PARTS = IdentityParts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSettings:
     """How to generate; what to generate is a `Scene`."""
 
@@ -24,3 +38,4 @@ class GenerationSettings:
     identity_strength: float = 0.8  # 0..1.5; 0 is exactly the base model
     num_steps: int = 12  # 1..100 denoising steps per window
     guidance_scale: float = 1.0  # 1..10; 1 is no guidance
+    parts: IdentityParts = ALL_PARTS

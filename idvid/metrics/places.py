@@ -46,6 +46,7 @@ class Sighting:
     embedding: NDArray[np.float32]  # (E,)
     look: NDArray[np.float16]  # (P,) eyes and mouth (`idvid.metrics.expression`)
     turn: NDArray[np.float32]  # (2,) how far the head is turned aside and down
+    landmarks: NDArray[np.float32]  # (5, 2) px, dlib's order
 
 
 def place_characters(

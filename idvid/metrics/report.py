@@ -100,6 +100,14 @@ class DriftMeter:
             ),
         )
 
+    def sightings(self) -> tuple[tuple[Sighting | None, ...], ...]:
+        """Per character and frame (C, T), the face at the character's place; None where missing."""
+        _, placed_TC, _ = self._placed()
+        return tuple(
+            tuple(self._sightings[i] if i >= 0 else None for i in placed_TC[:, c].tolist())
+            for c in range(len(self._names))
+        )
+
     def _gallery(self, references: tuple[ReferenceFace, ...]) -> NDArray[np.float32]:
         """Embeddings (R, E) by this meter's own encoder, whoever checked the references."""
         images = [reference.image for reference in references]
@@ -134,6 +142,7 @@ class DriftMeter:
                 embedding=embedding_FE[i],
                 look=look_FP[i],
                 turn=turn_FQ[i],
+                landmarks=faces[i].landmarks,
             )
             for i, tracklet in enumerate(tracklets)
         ]

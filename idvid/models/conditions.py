@@ -18,6 +18,7 @@ class Identity:
     anchors: Tensor  # (B, T, latents + 1, h, w) references warped to the plan, and their coverage
     is_given: Tensor  # (B,) bool; False: this row of the batch has no identity
     strength: float = 1.0  # identity_strength, 0..1.5; 0 is exactly the base model
+    has_regions: bool = True  # False: every token may read every character
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

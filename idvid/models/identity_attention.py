@@ -62,18 +62,18 @@ class IdentityAwareAttention(nn.Module):
         self.identity_gate = nn.Parameter(torch.zeros(width))
         self.null_identity = nn.Parameter(torch.randn(width) * 0.02)
 
-    def attend_space(self, normed: Tensor, angles: Tensor) -> Tensor:
-        """Attention within each frame; `angles` (N, HEAD_WIDTH / 2) are the grid's."""
+    def attend_space(self, normed: Tensor, turns: Tensor) -> Tensor:
+        """Attention within each frame; `turns` (2, N, HEAD_WIDTH) are the grid's."""
         frames = rearrange(normed, "b t n d -> (b t) n d")
-        return self.spatial(frames, angles=angles).view(normed.shape)
+        return self.spatial(frames, turns=turns).view(normed.shape)
 
-    def attend_time(self, hidden: Tensor, angles: Tensor) -> Tensor:
-        """Attention along time at each place; `angles` (B, T, HEAD_WIDTH / 2); one frame: none."""
+    def attend_time(self, hidden: Tensor, turns: Tensor) -> Tensor:
+        """Attention along time at each place; `turns` (2, B, T, HEAD_WIDTH); one frame: none."""
         if hidden.shape[1] == 1:
             return hidden
-        places = rearrange(self.temporal_norm(hidden), "b t n d -> (b n) t d")
-        angles = repeat(angles, "b t a -> (b n) 1 t a", n=hidden.shape[2])
-        moved = self.temporal(places, angles=angles)
+        places = rearrange(self.temporal_norm(hidden), "b t n d -> (b n) t d").contiguous()
+        turns = repeat(turns, "two b t a -> two (b n) 1 t a", n=hidden.shape[2])
+        moved = self.temporal(places, turns=turns)
         moved = rearrange(moved, "(b n) t d -> b t n d", b=len(hidden))
         return hidden + self.temporal_gate * moved
 

@@ -14,8 +14,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange, repeat
 from torch import nn
 
+from idvid.config import ALL_PARTS
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from idvid.config import IdentityParts
 
 NO_OWNER = -1
 
@@ -30,7 +34,11 @@ class MultiCharacterIdentityBank(ModelMixin, ConfigMixin):
         self.character_separator = nn.Parameter(torch.randn(width) * 0.02)
 
     def forward(
-        self, tokens_BCKD: Tensor, slots_BC: Tensor, is_present_BC: Tensor
+        self,
+        tokens_BCKD: Tensor,
+        slots_BC: Tensor,
+        is_present_BC: Tensor,
+        parts: IdentityParts = ALL_PARTS,
     ) -> tuple[Tensor, Tensor]:
         """Join the characters' tokens; each is followed by `character_separator`.
 
@@ -38,6 +46,7 @@ class MultiCharacterIdentityBank(ModelMixin, ConfigMixin):
             tokens_BCKD: identity tokens (and, if wanted, patch tokens) of each character.
             slots_BC: the slot (0..max_characters - 1) of each character: `<c1>` is slot 0.
             is_present_BC: False marks padding, whose tokens nobody may read.
+            parts: without `slots` nothing is added; without `separators` nobody may read them.
 
         Returns:
             the memory (B, C * (K + 1), D) and the owner of each token (B, C * (K + 1)): the index
@@ -52,9 +61,13 @@ class MultiCharacterIdentityBank(ModelMixin, ConfigMixin):
             message = f"{characters} characters were given and this bank has {limit} slots."
             raise ValueError(message)
         separator = repeat(self.character_separator, "d -> b c 1 d", b=batch, c=characters)
-        slots = self.slot_embedding[slots_BC][:, :, None]
-        joined = torch.cat([tokens_BCKD, separator.to(tokens_BCKD.dtype)], dim=2) + slots
+        joined = torch.cat([tokens_BCKD, separator.to(tokens_BCKD.dtype)], dim=2)
+        if parts.slots:
+            joined = joined + self.slot_embedding[slots_BC][:, :, None]
         owner_C = torch.arange(characters, device=tokens_BCKD.device)
         owner_BC = torch.where(is_present_BC, owner_C, NO_OWNER)
-        owner = repeat(owner_BC, "b c -> b (c k)", k=count + 1)
+        owner_BCK = repeat(owner_BC, "b c -> b c k", k=count + 1).clone()
+        if not parts.separators:
+            owner_BCK[..., -1] = NO_OWNER
+        owner = rearrange(owner_BCK, "b c k -> b (c k)")
         return rearrange(joined, "b c k d -> b (c k) d"), owner

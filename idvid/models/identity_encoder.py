@@ -61,9 +61,15 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
         self.norm_out = nn.LayerNorm(width)
 
     def forward(
-        self, vectors_BRE: Tensor, patches_BRPF: Tensor, has_reference_BR: Tensor
+        self,
+        vectors_BRE: Tensor,
+        patches_BRPF: Tensor,
+        has_reference_BR: Tensor,
+        is_pooled: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode references; rows of `has_reference_BR` (bool) that are False are padding.
+
+        `is_pooled` overrides the config's `pooling`, whose weights are the same either way.
 
         Returns:
             identity tokens (B, K, D) and patch tokens (B, R, P, D). A character without any
@@ -71,7 +77,7 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
         """
         faces = self.projection(vectors_BRE) * vectors_BRE.shape[-1] ** 0.25
         patches = self.patch_projection(patches_BRPF) + self.patch_position
-        if self.config["pooling"] == "mean":
+        if self.config["pooling"] == "mean" if is_pooled is None else is_pooled:
             faces, patches, has_reference_BR = _mean_pool(faces, patches, has_reference_BR)
         context = torch.cat([faces[:, :, None], patches], dim=2)
         is_token = has_reference_BR.repeat_interleave(context.shape[2], dim=1)

@@ -40,11 +40,19 @@ def grid_angles(height: int, width: int, device: torch.device | str = "cpu") -> 
     return torch.cat([rotary_angles(rows, half), rotary_angles(columns, half)], dim=-1)
 
 
-def rotate(vectors_BHND: Tensor, angles: Tensor) -> Tensor:
-    """Turn pairs of (B, heads, N, HEAD_WIDTH) by angles (N, HEAD_WIDTH / 2) or (B, 1, N, ...)."""
-    first, second = vectors_BHND.chunk(2, dim=-1)
-    cos, sin = angles.cos().to(vectors_BHND), angles.sin().to(vectors_BHND)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+def turns(angles: Tensor) -> Tensor:
+    """Cosines and sines (2, ..., HEAD_WIDTH) of rotary angles (..., HEAD_WIDTH / 2).
+
+    They are laid out for `rotate`: each cosine twice, each sine once negative and once positive.
+    """
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)])
+
+
+def rotate(vectors_BHND: Tensor, turns: Tensor) -> Tensor:
+    """Turn pairs of (B, heads, N, HEAD_WIDTH) by `turns` (2, N, HEAD_WIDTH) or (2, B, 1, N, ...)."""
+    cos, sin = turns.to(vectors_BHND.dtype)
+    return vectors_BHND * cos + vectors_BHND.roll(HEAD_WIDTH // 2, dims=-1) * sin
 
 
 class Attention(nn.Module):
@@ -61,39 +69,41 @@ class Attention(nn.Module):
 
     def keys_values(self, context_BMD: Tensor) -> tuple[Tensor, Tensor]:
         """Project a context (B, M, D) to keys and values (B, heads, M, HEAD_WIDTH)."""
-        both = rearrange(
-            self.to_key_value(context_BMD), "b m (two h d) -> two b h m d", two=2, h=self.heads
-        )
-        return _normalised(both[0], self.key_norm), both[1]
+        key, value = (self._heads(half) for half in self.to_key_value(context_BMD).chunk(2, dim=-1))
+        return _normalised(key, self.key_norm).transpose(1, 2), value.transpose(1, 2)
 
     def attend(
         self,
         hidden_BND: Tensor,
         keys_values: tuple[Tensor, Tensor],
         bias: Tensor | None = None,
-        angles: Tensor | None = None,
+        turns: Tensor | None = None,
     ) -> Tensor:
         """Read keys and values from queries (B, N, D); `bias` broadcasts to (B, heads, N, M)."""
-        query = rearrange(self.to_query(hidden_BND), "b n (h d) -> b h n d", h=self.heads)
-        query = _normalised(query, self.query_norm)
+        query = self._heads(self.to_query(hidden_BND))
+        query = _normalised(query, self.query_norm).transpose(1, 2)
         key, value = keys_values
-        if angles is not None:
-            query, key = rotate(query, angles), rotate(key, angles)
+        if turns is not None:
+            query, key = rotate(query, turns), rotate(key, turns)
         if bias is not None:
             bias = bias.to(query.dtype)
         out = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.to_out(rearrange(out, "b h n d -> b n (h d)"))
+
+    def _heads(self, vectors_BND: Tensor) -> Tensor:
+        """Split into heads (B, N, heads, HEAD_WIDTH); as it lies in memory, nothing is copied."""
+        return vectors_BND.unflatten(-1, (self.heads, HEAD_WIDTH))
 
     def forward(
         self,
         hidden_BND: Tensor,
         context_BMD: Tensor | None = None,
         bias: Tensor | None = None,
-        angles: Tensor | None = None,
+        turns: Tensor | None = None,
     ) -> Tensor:
         """Self-attention, or cross-attention to a context (B, M, context_width)."""
         context = hidden_BND if context_BMD is None else context_BMD
-        return self.attend(hidden_BND, self.keys_values(context), bias, angles)
+        return self.attend(hidden_BND, self.keys_values(context), bias, turns)
 
 
 def _normalised(vectors: Tensor, norm: nn.RMSNorm) -> Tensor:

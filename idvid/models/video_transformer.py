@@ -26,6 +26,7 @@ from idvid.models.layers import (
     padding_bias,
     rotary_angles,
     sinusoidal,
+    turns,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class BlockMemory:
     text: tuple[Tensor, Tensor]  # keys and values
     text_bias: Tensor  # (B, 1, 1, L)
     identity: IdentityContext | None
-    time_angles: Tensor  # (B, T, HEAD_WIDTH / 2)
-    grid_angles: Tensor  # (N, HEAD_WIDTH / 2)
+    time_turns: Tensor  # (2, B, T, HEAD_WIDTH) rotary cosines and sines
+    grid_turns: Tensor  # (2, N, HEAD_WIDTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +80,8 @@ class TransformerBlock(nn.Module):
         shifts = (modulation + self.modulation)[:, :, :, None].unbind(2)
         shift, scale, gate, shift_out, scale_out, gate_out = shifts
         normed = self.norm_attention(hidden) * (1 + scale) + shift
-        hidden = hidden + gate * self.attention.attend_space(normed, memory.grid_angles)
-        hidden = self.attention.attend_time(hidden, memory.time_angles)
+        hidden = hidden + gate * self.attention.attend_space(normed, memory.grid_turns)
+        hidden = self.attention.attend_time(hidden, memory.time_turns)
         hidden = self.attention.attend_identity(hidden, memory.identity)
         hidden = self._attend_text(hidden, memory.text, memory.text_bias)
         normed = self.norm_out(hidden) * (1 + scale_out) + shift_out
@@ -194,15 +195,15 @@ class VideoTransformer(ModelMixin, ConfigMixin):
     ) -> tuple[BlockMemory, ...]:
         contexts = self._identity_contexts(_active(conditions.identity), log_masks)
         text_bias = padding_bias(conditions.prompt.is_token)
-        time = rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH)
-        place = grid_angles(*grid, log_masks.device)
+        time = turns(rotary_angles(conditions.time_s * TIME_SCALE, HEAD_WIDTH))
+        place = turns(grid_angles(*grid, log_masks.device))
         return tuple(
             BlockMemory(
                 text=block.text.keys_values(conditions.prompt.tokens),
                 text_bias=text_bias,
                 identity=context,
-                time_angles=time,
-                grid_angles=place,
+                time_turns=time,
+                grid_turns=place,
             )
             for block, context in zip(self._blocks(), contexts, strict=True)
         )
@@ -212,7 +213,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
     ) -> tuple[IdentityContext | None, ...]:
         if identity is None:
             return (None,) * len(self.blocks)
-        bias, weight = mask_bias(log_masks, identity.owner), _identity_weight(identity)
+        masks = log_masks if identity.has_regions else torch.zeros_like(log_masks)
+        bias, weight = mask_bias(masks, identity.owner), _identity_weight(identity)
         return tuple(
             block.attention.identity_context(identity.memory, bias, weight)
             for block in self._blocks()

@@ -72,6 +72,21 @@ def caption(scene: SceneSpec, specs: Sequence[PersonSpec], names: Sequence[str],
     return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in sentences)
 
 
+def plain_caption(scene: SceneSpec, names: Sequence[str]) -> str:
+    """Where everybody is, what they do, the place and the light, in one fixed phrasing.
+
+    Nothing is said of anybody's looks. Names are given with or without `@`, from left to right.
+    """
+    sentences = [
+        f"@{name.lstrip('@')} {_plainly(actor)} {ph.PLACES[actor.place][0]}"
+        for actor, name in zip(scene.actors, names, strict=True)
+    ]
+    background = ph.BACKGROUNDS[scene.background.kind][0].format(colour=scene.background.colour)
+    light = ph.LIGHTS[scene.light.kind][0].format(side=scene.light.side)
+    sentences.append(f"behind them is {background}, in {light}")
+    return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in sentences)
+
+
 @lru_cache(maxsize=1)
 def vocabulary() -> frozenset[str]:
     """Every word (lower case, hyphens kept) that captions and descriptions use."""
@@ -190,6 +205,17 @@ def _doing(rng: Generator, actor: ActorSpec) -> str:
     if len(parts) == 2 and rng.random() < 0.35:
         parts.reverse()
     return " and ".join(parts)
+
+
+def _plainly(actor: ActorSpec) -> str:
+    """Action and expression, each in its first phrase."""
+    first, last = actor.expression_start, actor.expression_end
+    phrases = [ph.ACTIONS[actor.action][0]]
+    if actor.action != "laughing":
+        phrases.append(ph.EXPRESSIONS[first][0])
+        if first != last:
+            phrases[-1] += f" {ph.THEN[0]} {ph.EXPRESSIONS[last][0]}"
+    return " and ".join(phrases)
 
 
 def _together(rng: Generator, handles: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ step, so that a caller can stop between any two; memory does not grow with the c
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
 from idvid.pipeline.denoise import clip_noise, denoise, guide, hold
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
+from idvid.pipeline.precision import autocast, freeze
 from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
@@ -146,9 +146,9 @@ class IdVidPipeline(DiffusionPipeline):
                 f"{len(scene.characters)}; check the photos of every character first."
             )
             raise InputError(message)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast():
             used = references if method.uses_references and settings.identity_strength > 0 else ()
-            prepared = prepare_scene(self.model, scene, used)
+            prepared = prepare_scene(self.model, scene, used, settings.parts)
         generator = torch.Generator().manual_seed(scene.seed)
         channels = self.model.autoencoder.config["latent_channels"]
         rows, columns = HEIGHT_PX // SPATIAL_FACTOR, WIDTH_PX // SPATIAL_FACTOR
@@ -198,13 +198,13 @@ class IdVidPipeline(DiffusionPipeline):
         noise = clip_noise(request.noise, window.num_frames, request.generator)
         known = [item.latents[None] for item in view]
         finished = torch.cat([torch.zeros(0, *request.noise.shape), *known])[None]
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast():
             predict = self._predictor(request, conditions)
         done, total = step_counts(window, request.settings.num_steps)
         steps = denoise(noise, finished, predict, request.settings.num_steps)
         latents = None
         while not cancelled():
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode(), autocast():
                 latents_or_end = next(steps, None)
             if latents_or_end is None:
                 return None if latents is None else latents[0]
@@ -214,7 +214,7 @@ class IdVidPipeline(DiffusionPipeline):
 
     def decode(self, window: Window, latents: Tensor) -> WindowDone:
         """Latents (T, C, h, w) to frames."""
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast():
             decoded = torch.cat([self.model.autoencoder.decode(part) for part in latents.split(4)])
         pixels = ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return WindowDone(
@@ -250,20 +250,19 @@ class IdVidPipeline(DiffusionPipeline):
         prepared = request.prepared
         if prepared.memory is None or prepared.owner is None:
             return None
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast():
             size = (HEIGHT_PX, WIDTH_PX)
             frames, coverage = anchor_frames(prepared.pictures, landmarks, is_visible, size)
             anchors = encode_anchors(frames, coverage, self.model.autoencoder)
+        parts = request.settings.parts
         return Identity(
             memory=prepared.memory,
             owner=prepared.owner,
-            anchors=anchors[None].float(),
+            anchors=anchors[None].float() * parts.anchors,
             is_given=torch.ones(1, dtype=torch.bool),
             strength=request.settings.identity_strength,
+            has_regions=parts.regions,
         )
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast("cpu", torch.bfloat16) if runtime.has_fast_bf16() else nullcontext()
 
 
 def load_pipeline(model: str | None = None) -> IdVidPipeline:
@@ -285,8 +284,7 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         message = "The model's files are damaged or of another kind; download the model again."
         raise ModelError(message) from error
-    for part in pipeline.model.parts().values():
-        part.eval().requires_grad_(False)
+    freeze(pipeline.model)
     return pipeline
 
 

@@ -10,6 +10,7 @@ import torch
 from idvid.conditioning.identity import identity_memory
 from idvid.conditioning.references import reference_features, reference_pictures
 from idvid.conditioning.text import compile_prompt, encode_prompt, encode_words, slot_ids
+from idvid.config import ALL_PARTS
 from idvid.models.prompt_encoder import PAD_ID
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from idvid.conditioning.references import ReferenceFeatures, ReferencePictures
-    from idvid.config import GenerationSettings
+    from idvid.config import GenerationSettings, IdentityParts
     from idvid.faces.quality import ReferenceFace
     from idvid.methods import Method
     from idvid.models.checkpoint import BundledModel
@@ -52,7 +53,10 @@ class Request:
 
 @torch.no_grad()
 def prepare_scene(
-    model: BundledModel, scene: Scene, references: Sequence[Sequence[ReferenceFace]]
+    model: BundledModel,
+    scene: Scene,
+    references: Sequence[Sequence[ReferenceFace]],
+    parts: IdentityParts = ALL_PARTS,
 ) -> PreparedScene:
     """Encode the prompt and, where there are any, the characters' references.
 
@@ -61,6 +65,7 @@ def prepare_scene(
         scene: prompt and characters.
         references: per character, the usable photos with their faces; empty for a method that
             reads no photos.
+        parts: which parts of the identity stack are on.
     """
     ids = encode_words(compile_prompt(scene.prompt, scene.characters), model.tokenizer)
     slots = torch.arange(len(scene.characters))[None]
@@ -69,7 +74,7 @@ def prepare_scene(
         reference_pictures([r.image for r in own], [r.face.landmarks for r in own])
         for own in references
     )
-    memory, owner = _memory(model, pictures, slots) if pictures else (None, None)
+    memory, owner = _memory(model, pictures, slots, parts) if pictures else (None, None)
     return PreparedScene(
         prompt=encode_prompt(model.prompt_encoder, ids, names),
         no_prompt=encode_prompt(model.prompt_encoder, torch.full((1, 1), PAD_ID), names),
@@ -82,7 +87,10 @@ def prepare_scene(
 
 
 def _memory(
-    model: BundledModel, pictures: Sequence[ReferencePictures], slots: Tensor
+    model: BundledModel,
+    pictures: Sequence[ReferencePictures],
+    slots: Tensor,
+    parts: IdentityParts,
 ) -> tuple[Tensor, Tensor]:
     features = [reference_features(p, model.backbone, model.autoencoder) for p in pictures]
     vectors, patches, has_reference = pad_references(features)
@@ -93,6 +101,7 @@ def _memory(
         patches[None],
         has_reference[None],
         slots,
+        parts,
     )
 
 

@@ -36,6 +36,7 @@ def place(stage, pictures=None):
                 embedding=np.zeros(2, np.float32),
                 look=np.zeros(1, np.float16),
                 turn=np.zeros(2, np.float32),
+                landmarks=np.zeros((5, 2), np.float32),
             )
             for tracklet, (_, _, likeness) in zip(tracklets, faces, strict=True)
         ]

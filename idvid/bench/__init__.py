@@ -1,0 +1,1 @@
+"""What the bundled model is worth, in numbers: quality, claims, following of prompts, speed."""

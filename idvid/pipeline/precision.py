@@ -1,0 +1,34 @@
+"""In which precision the pipeline computes on this machine."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from idvid import runtime
+
+if TYPE_CHECKING:
+    from idvid.models.checkpoint import BundledModel
+
+
+def autocast() -> AbstractContextManager[object]:
+    """bfloat16 products where the CPU is faster at them, else nothing."""
+    return torch.autocast("cpu", torch.bfloat16) if runtime.has_fast_bf16() else nullcontext()
+
+
+def freeze(model: BundledModel) -> None:
+    """Make a model ready to generate: no gradients, and weights stored as they are multiplied.
+
+    Under autocast the video transformer's linear layers would round their weights anew in every
+    denoising step; rounded once, the products are the same to the bit.
+    """
+    for part in model.parts().values():
+        part.eval().requires_grad_(False)
+    if not runtime.has_fast_bf16():
+        return
+    for module in model.transformer.modules():
+        if isinstance(module, nn.Linear):
+            module.to(torch.bfloat16)
