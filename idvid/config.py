@@ -21,3 +21,6 @@ class GenerationSettings:
     identity_strength: float = 0.8  # 0..1.5; 0 is exactly the base model
     num_steps: int = 12  # 1..100 denoising steps per window
     guidance_scale: float = 1.0  # 1..10; 1 is no guidance
+
+
+DEFAULTS = GenerationSettings()  # what a form or a command line shows before anything is chosen
