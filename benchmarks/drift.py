@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.cast import reference_faces
 from idvid.faces import track
-from idvid.faces.detect import detect_faces
 from idvid.faces.embed import load_judge
-from idvid.faces.quality import ReferenceFace
 from idvid.metrics import report as report_module
 from idvid.metrics.report import DriftMeter
-from idvid.people import build_person, render_clip, render_portrait, sample_person, sample_scene
+from idvid.people import build_person, render_clip, sample_person, sample_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,26 +50,6 @@ class Stopwatch:
         return timed
 
 
-def references(judge: object) -> dict[str, tuple[ReferenceFace, ...]]:
-    """Three portraits of each person."""
-    found: dict[str, tuple[ReferenceFace, ...]] = {}
-    for name, seed in PERSON_SEEDS.items():
-        person = build_person(sample_person(seed))
-        images = [render_portrait(person, photo, 160).image for photo in PHOTO_SEEDS]
-        seen = [(image, detect_faces(image, 48)) for image in images]
-        found[name] = tuple(
-            ReferenceFace(
-                photo_index=k,
-                image=image,
-                face=faces[0],
-                embedding=judge.embed([image], faces[:1])[0],
-            )
-            for k, (image, faces) in enumerate(seen)
-            if faces
-        )
-    return found
-
-
 def frames_of_clip() -> NDArray[np.uint8]:
     """Ten seconds: two rendered seconds played to and fro."""
     people = [build_person(sample_person(seed)) for seed in PERSON_SEEDS.values()]
@@ -83,7 +62,10 @@ def frames_of_clip() -> NDArray[np.uint8]:
 def main() -> None:
     """Measure and print."""
     judge, watch, frames = load_judge(), Stopwatch(), frames_of_clip()
-    people = references(judge)
+    people = {
+        name: reference_faces(build_person(sample_person(seed)), PHOTO_SEEDS)
+        for name, seed in PERSON_SEEDS.items()
+    }
     DriftMeter(people, FPS, judge).add(frames[:2])  # lazy loading is not the clip's time
     track.detect_faces = watch.wrap("detect", track.detect_faces)
     judge.embed = watch.wrap("embed", judge.embed)

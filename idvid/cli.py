@@ -11,13 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
+from idvid.config import DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-DEFAULTS = GenerationSettings()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

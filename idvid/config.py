@@ -39,3 +39,6 @@ class GenerationSettings:
     num_steps: int = 12  # 1..100 denoising steps per window
     guidance_scale: float = 1.0  # 1..10; 1 is no guidance
     parts: IdentityParts = ALL_PARTS
+
+
+DEFAULTS = GenerationSettings()  # what a form or a command line shows before anything is chosen

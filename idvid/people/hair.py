@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -169,29 +169,12 @@ def _lock_groups(hair: HairSpec, scalp: Scalp) -> list[tuple[NDArray, int, Locks
     long = Locks(
         length=1.9 + 1.3 * length, width=0.24, steps=12, gravity=0.55, stiffness=0.6, tip=0.5
     )
+    bob = replace(long, length=1.1 + 0.6 * length, width=0.23, steps=9, tip=0.6)
+    curls = replace(long, length=1.5 + 1.2 * length, width=0.20, steps=14, gravity=0.4)
     table = {
         **dict.fromkeys(LONG, (hanging, 420, long)),
-        "curly_long": (
-            hanging,
-            420,
-            Locks(
-                length=1.5 + 1.2 * length,
-                width=0.20,
-                steps=14,
-                gravity=0.4,
-                stiffness=0.7,
-                curl=0.5,
-                spread=0.15,
-                tip=0.5,
-            ),
-        ),
-        "bob": (
-            hanging,
-            400,
-            Locks(
-                length=1.1 + 0.6 * length, width=0.23, steps=9, gravity=0.55, stiffness=0.6, tip=0.6
-            ),
-        ),
+        "curly_long": (hanging, 420, replace(curls, stiffness=0.7, curl=0.5, spread=0.15)),
+        "bob": (hanging, 400, bob),
         "messy": (high, 330, _short(0.30 + 0.20 * length, 0.12, 0.9, spread=0.28, tip=0.15)),
         "curly_short": (
             grows,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+    Pair = tuple[float, float]
     Triple = tuple[float, float, float]
 
 FACE_TARGET = 0.50  # linear brightness aimed at for the lit side of faces
@@ -22,82 +23,30 @@ FACE_LIMIT = 0.92  # never more than this before the tone curve, for the palest 
 ADAPTATION = 0.55  # how far exposure follows the people's skin; 1 would make all equally bright
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LightKind:
+class LightKind(NamedTuple):
     """Ranges of one kind of light."""
 
-    key: tuple[float, float]
-    sky: tuple[float, float]
-    warmth: tuple[float, float]  # mean and spread; positive is warm
+    key: Pair
+    sky: Pair
+    warmth: Pair  # mean and spread; positive is warm
     sky_warmth: float
-    height: tuple[float, float]  # of the key light, radians
-    turn: tuple[float, float]  # least and most angle of the key light from the front
-    rim: tuple[float, float]
+    height: Pair  # of the key light, radians
+    turn: Pair  # least and most angle of the key light from the front
+    rim: Pair
     brightness: float
 
 
+# fmt: off
 LIGHT_KINDS = {
-    "soft": LightKind(
-        key=(0.55, 0.9),
-        sky=(0.45, 0.65),
-        warmth=(0.02, 0.04),
-        sky_warmth=0.0,
-        height=(0.3, 0.9),
-        turn=(0.1, 0.8),
-        rim=(0.1, 0.3),
-        brightness=1.0,
-    ),
-    "sunny": LightKind(
-        key=(1.3, 1.7),
-        sky=(0.35, 0.5),
-        warmth=(0.08, 0.03),
-        sky_warmth=-0.08,
-        height=(0.45, 0.9),
-        turn=(0.3, 1.0),
-        rim=(0.2, 0.7),
-        brightness=1.08,
-    ),
-    "warm": LightKind(
-        key=(0.9, 1.3),
-        sky=(0.28, 0.4),
-        warmth=(0.22, 0.04),
-        sky_warmth=0.10,
-        height=(0.1, 0.6),
-        turn=(0.3, 1.0),
-        rim=(0.1, 0.5),
-        brightness=0.92,
-    ),
-    "cool": LightKind(
-        key=(0.7, 1.1),
-        sky=(0.4, 0.55),
-        warmth=(-0.10, 0.03),
-        sky_warmth=-0.10,
-        height=(0.3, 0.9),
-        turn=(0.2, 0.9),
-        rim=(0.1, 0.4),
-        brightness=0.95,
-    ),
-    "window": LightKind(
-        key=(1.2, 1.5),
-        sky=(0.24, 0.34),
-        warmth=(0.0, 0.04),
-        sky_warmth=0.02,
-        height=(0.15, 0.5),
-        turn=(0.8, 1.2),
-        rim=(0.05, 0.3),
-        brightness=0.98,
-    ),
-    "evening": LightKind(
-        key=(0.7, 1.0),
-        sky=(0.22, 0.32),
-        warmth=(0.14, 0.08),
-        sky_warmth=-0.12,
-        height=(0.05, 0.4),
-        turn=(0.4, 1.1),
-        rim=(0.5, 1.0),
-        brightness=0.66,
-    ),
+    # key, sky, warmth, sky's warmth, height, turn, rim, brightness
+    "soft": LightKind((0.55, 0.9), (0.45, 0.65), (0.02, 0.04), 0.0, (0.3, 0.9), (0.1, 0.8), (0.1, 0.3), 1.0),
+    "sunny": LightKind((1.3, 1.7), (0.35, 0.5), (0.08, 0.03), -0.08, (0.45, 0.9), (0.3, 1.0), (0.2, 0.7), 1.08),
+    "warm": LightKind((0.9, 1.3), (0.28, 0.4), (0.22, 0.04), 0.1, (0.1, 0.6), (0.3, 1.0), (0.1, 0.5), 0.92),
+    "cool": LightKind((0.7, 1.1), (0.4, 0.55), (-0.1, 0.03), -0.1, (0.3, 0.9), (0.2, 0.9), (0.1, 0.4), 0.95),
+    "window": LightKind((1.2, 1.5), (0.24, 0.34), (0.0, 0.04), 0.02, (0.15, 0.5), (0.8, 1.2), (0.05, 0.3), 0.98),
+    "evening": LightKind((0.7, 1.0), (0.22, 0.32), (0.14, 0.08), -0.12, (0.05, 0.4), (0.4, 1.1), (0.5, 1.0), 0.66),
 }
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

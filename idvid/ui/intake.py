@@ -13,6 +13,7 @@ from gradio.utils import get_upload_folder
 from pydantic import BaseModel, ConfigDict, Field
 
 from idvid.config import (
+    DEFAULTS,
     MAX_CHARACTERS,
     MAX_NAME_LENGTH,
     MAX_PHOTOS,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic_core import ErrorDetails
 
-DEFAULTS = GenerationSettings()
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from idvid.config import (
+    DEFAULTS,
     MAX_PROMPT_LENGTH,
     MAX_SECONDS,
     MAX_SEED,
     METHODS,
     MIN_SECONDS,
-    GenerationSettings,
 )
 from idvid.ui import text
 from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from gradio.components import Component
 
     from idvid.faces.quality import Finding
-
-DEFAULTS = GenerationSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

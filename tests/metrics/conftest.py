@@ -20,26 +20,10 @@ def cast():
 @pytest.fixture(scope="session")
 def references(cast):
     """Name -> reference faces, from portraits in differing light and expression."""
-    from idvid.faces.detect import detect_faces
-    from idvid.faces.embed import load_judge
-    from idvid.faces.quality import ReferenceFace
-    from idvid.people import render_portrait
+    from benchmarks.cast import reference_faces
 
-    judge, found = load_judge(), {}
-    for name, person in zip(NAMES, cast, strict=True):
-        images = [render_portrait(person, 960_001 + k, 160).image for k in range(4)]
-        faces = [(image, detect_faces(image, 48)) for image in images]
-        found[name] = tuple(
-            ReferenceFace(
-                photo_index=k,
-                image=image,
-                face=seen[0],
-                embedding=judge.embed([image], seen[:1])[0],
-            )
-            for k, (image, seen) in enumerate(faces)
-            if seen
-        )
-    return found
+    seeds = range(960_001, 960_005)
+    return {name: reference_faces(person, seeds) for name, person in zip(NAMES, cast, strict=True)}
 
 
 @pytest.fixture(scope="session")

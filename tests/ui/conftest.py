@@ -1,14 +1,7 @@
 import importlib.util
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,59 +13,9 @@ from idvid.media.image import write_png
 from idvid.people import build_person, render_portrait, sample_person
 from idvid.types import Character, Scene
 from idvid.ui.engine import Engine
+from tools.serve import ROOT, Server, serving
 
-ROOT = Path(__file__).parents[2]
-START_LIMIT_S = 60
 TEST_PEOPLE = {"ana": 960_010, "ben": 960_023}
-
-
-@dataclass(frozen=True)
-class Server:
-    """A page in a process of its own."""
-
-    url: str
-    log: Path
-    seconds_to_answer: float
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
-
-
-@contextmanager
-def serving(script: Path, folder: Path, *arguments: str) -> Iterator[Server]:
-    """Run a page's script in its own process until the block ends; its output goes to a file."""
-    port, log = free_port(), folder / "server.log"
-    environment = {
-        **os.environ,
-        "GRADIO_TEMP_DIR": str(folder / "uploads"),
-        "GRADIO_SERVER_PORT": str(port),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
-    command = [sys.executable, str(script), *(arguments or (str(port),))]
-    began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=ROOT)
-        try:
-            url = f"http://127.0.0.1:{port}/"
-            while not answers(url):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() - began < START_LIMIT_S, log.read_text()
-                time.sleep(0.1)
-            yield Server(url=url, log=log, seconds_to_answer=time.monotonic() - began)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
 
 
 @pytest.fixture(scope="session")
