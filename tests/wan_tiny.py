@@ -7,6 +7,7 @@ import json
 import torch
 
 ID_DIM = 16
+VACE_SIZE = {"width_px": 48, "height_px": 32, "window_frames": 9, "kept_frames": 5}
 GRID = (3, 2, 3)  # video tokens in time, height, width of `inputs`
 _COMMON = {
     "patch_size": (1, 2, 2),

@@ -40,21 +40,31 @@ def whole_clip(events: Iterable[StepDone | WindowDone]) -> Clip:
 
 
 def checked_method(
-    scene: Scene, references: Sequence[Sequence[ReferenceFace]], settings: GenerationSettings
+    backend: Backend,
+    scene: Scene,
+    references: Sequence[Sequence[ReferenceFace]],
+    settings: GenerationSettings,
 ) -> Method:
     """The method that is asked for.
 
     Raises:
-        InputError: there is none of that name, or characters lack their references.
+        InputError: the backend has none of that name, cannot keep so many people apart, or
+            characters lack their references.
     """
     method = METHODS.get(settings.method)
-    if method is None:
+    if method is None or method.name not in backend.methods:
         raise InputError(
-            f"There is no method '{settings.method[:40]}'; use one of {', '.join(METHODS)}."
+            f"There is no method '{settings.method[:40]}'; use one of {', '.join(backend.methods)}."
         )
-    if method.uses_references and len(references) != len(scene.characters):
+    count = len(scene.characters)
+    if count > backend.max_characters:
         raise InputError(
-            f"{len(references)} characters have references and the scene has "
-            f"{len(scene.characters)}; check the photos of every character first."
+            f"{backend.name} keeps up to {backend.max_characters} people apart and the scene has "
+            f"{count}; remove {count - backend.max_characters} of them."
+        )
+    if method.uses_references and len(references) != count:
+        raise InputError(
+            f"{len(references)} characters have references and the scene has {count}; "
+            "check the photos of every character first."
         )
     return method

@@ -132,7 +132,7 @@ class IdVidPipeline(DiffusionPipeline):
         settings: GenerationSettings,
     ) -> Request:
         """Encode what every window shares."""
-        method = checked_method(scene, references, settings)
+        method = checked_method(self.backend, scene, references, settings)
         with torch.inference_mode(), self._autocast():
             used = references if method.uses_references and settings.identity_strength > 0 else ()
             prepared = prepare_scene(self.model, scene, used)
