@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from diffusers.models.transformers.transformer_wan_vace import WanVACETransformer3DModel
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from idvid import runtime
@@ -106,14 +107,15 @@ def fuse_lora(pipeline: IdVidVacePipeline, folder: Path, file: str | None = None
 
 def _read(folder: Path, dtype: torch.dtype) -> IdVidVacePipeline:
     """The stock components; the autoencoder stays in float32, as its authors advise."""
+    wrong = "The model's files are damaged or not those of Wan2.1 VACE; download the model again."
     try:
         vae = AutoencoderKLWan.from_pretrained(folder, subfolder="vae", dtype=torch.float32)
         pipeline = IdVidVacePipeline.from_pretrained(folder, vae=vae, dtype=dtype)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
-        raise ModelError(
-            "The model's files are damaged or not those of Wan2.1 VACE; download the model again."
-        ) from error
-    if pipeline.transformer is None or pipeline.transformer_2 is not None:
+        raise ModelError(wrong) from error
+    if not isinstance(pipeline.transformer, WanVACETransformer3DModel):
+        raise ModelError(wrong)
+    if pipeline.transformer_2 is not None:
         raise ModelError("This is a two-stage Wan2.2 model; choose a Wan2.1 VACE model.")
     for part in (pipeline.transformer, pipeline.text_encoder, pipeline.vae):
         part.eval().requires_grad_(False)
