@@ -61,7 +61,7 @@ def generate(request: Generation) -> None:
     if request.seed is not None:
         scene = dataclasses.replace(scene, seed=request.seed)
     references = usable_references(scene.characters)
-    from idvid.pipeline.generate import load_pipeline  # the models load last, if all else is well
+    from idvid.pipeline.load import load_pipeline  # the models load last, if all else is well
 
     pipeline = load_pipeline(request.model)
     faces = tuple(references.values())

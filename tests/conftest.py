@@ -61,3 +61,14 @@ def tiny_folder(tiny_model: BundledModel, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("tiny") / "model"
     save_bundled(tiny_model, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def vace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny VACE model as the stock pipeline saves it, as on the Hub."""
+    import wan_tiny
+    from diffusers import WanVACEPipeline
+
+    folder = tmp_path_factory.mktemp("vace") / "model"
+    WanVACEPipeline(**wan_tiny.parts("vace")).save_pretrained(folder)
+    return folder

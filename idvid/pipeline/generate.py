@@ -272,7 +272,7 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
     torch.set_num_threads(runtime.num_threads())
     try:
         pipeline = IdVidPipeline.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
         message = "The model's files are damaged or of another kind; download the model again."
         raise ModelError(message) from error
     for part in pipeline.model.parts().values():

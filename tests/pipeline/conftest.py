@@ -1,22 +1,11 @@
-"""A tiny VACE checkpoint in the Hub's format, and people to put into it."""
+"""People to put into a tiny VACE model."""
 
 from __future__ import annotations
 
 import made_up_faces
 import pytest
-import wan_tiny
 
 from idvid.types import Scene
-
-
-@pytest.fixture(scope="session")
-def vace_folder(tmp_path_factory):
-    """Saved by the stock pipeline, as on the Hub."""
-    from diffusers import WanVACEPipeline
-
-    folder = tmp_path_factory.mktemp("vace") / "model"
-    WanVACEPipeline(**wan_tiny.parts("vace")).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
