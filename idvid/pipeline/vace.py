@@ -15,6 +15,7 @@ from diffusers.pipelines.wan.pipeline_wan_vace import WanVACEPipeline
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
+from torch.nn import functional
 
 from idvid.conditioning.prompt import plain_prompt
 from idvid.models.wan_attach import attach_identity
@@ -178,7 +179,9 @@ class IdVidVacePipeline(WanVACEPipeline):
         known = nothing if kept is None else request.coder.encode(control_video(kept, shape))
         control = with_references(torch.cat([known, nothing], dim=1), references)
         mask = aligned_mask(window, height, width).to(self._execution_device)
-        masks = self.prepare_masks(mask, cast("Any", [references]))
+        # diffusers pads for references itself, but for no more than there are latent frames
+        masks = self.prepare_masks(mask, cast("Any", [[]]))
+        masks = functional.pad(masks, (0, 0, 0, 0, len(references), 0))
         grid = (latent_frames(window.num_frames), height // PATCH_PX, width // PATCH_PX)
         strength = request.settings.identity_strength
         return VaceConditions(

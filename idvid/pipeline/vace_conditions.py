@@ -118,13 +118,14 @@ class LatentCoder:
 
     def decode(self, latents: Tensor) -> NDArray[np.uint8]:
         """(1, 16, f, h, w) to frames (F, H, W, 3)."""
-        return _pixels(self._decode(latents))
+        return _pixels(self.video(latents))
 
     def still(self, latents: Tensor) -> NDArray[np.uint8]:
         """One latent frame (1, 16, 1, h, w) to a small picture."""
-        return _pixels(functional.avg_pool3d(self._decode(latents), (1, _SHRINK, _SHRINK)))[0]
+        return _pixels(functional.avg_pool3d(self.video(latents), (1, _SHRINK, _SHRINK)))[0]
 
-    def _decode(self, latents: Tensor) -> Tensor:
+    def video(self, latents: Tensor) -> Tensor:
+        """(1, 16, f, h, w) to (1, 3, F, H, W), about -1..1; gradients pass."""
         latents = latents.to(self.vae.dtype)
         inverse_std, mean = self.inverse_std.to(latents.dtype), self.mean.to(latents.dtype)
         return self.vae.decode(latents / inverse_std + mean, return_dict=False)[0]

@@ -56,7 +56,7 @@ def load_vace(
     """
     options = options or VaceOptions()
     device = runtime.device()
-    pipeline = _read(local_path(model.base), runtime.dtype(device))
+    pipeline = read_vace(local_path(model.base), runtime.dtype(device))
     config: Any = pipeline.scheduler.config
     pipeline.scheduler = UniPCMultistepScheduler.from_config(
         config,
@@ -105,8 +105,12 @@ def fuse_lora(pipeline: IdVidVacePipeline, folder: Path, file: str | None = None
         raise ModelError(wrong)
 
 
-def _read(folder: Path, dtype: torch.dtype) -> IdVidVacePipeline:
-    """The stock components; the autoencoder stays in float32, as its authors advise."""
+def read_vace(folder: Path, dtype: torch.dtype) -> IdVidVacePipeline:
+    """The stock components; the autoencoder stays in float32, as its authors advise.
+
+    Raises:
+        ModelError: files are missing, damaged or of another kind of model.
+    """
     wrong = "The model's files are damaged or not those of Wan2.1 VACE; download the model again."
     try:
         vae = AutoencoderKLWan.from_pretrained(folder, subfolder="vae", dtype=torch.float32)

@@ -148,6 +148,13 @@ def test_a_window_goes_on_from_the_frames_before_it(pipeline, vace_scene, vace_r
         next(pipeline.stream(scene, (), settings("none"), before=before.transpose(0, 2, 1, 3)))
 
 
+def test_a_clip_may_be_shorter_than_its_references(pipeline, vace_scene):
+    """Four reference frames in front of two latent frames, where diffusers itself fails."""
+    references = made_up_faces.references(2, 2)
+    scene = replace(vace_scene, seconds=4 / 16)
+    assert pipeline(scene, references, settings()).frames.shape == (4, 32, 48, 3)
+
+
 def test_cancel_takes_effect_before_the_next_step(pipeline, vace_scene, vace_references):
     calls = []
     hook = pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
