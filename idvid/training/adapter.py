@@ -46,7 +46,6 @@ class AdapterSettings:
     num_frames: int = 13  # 4 n + 1, at most a shard's
     max_references: int = 3
     identity_weight: float = 0.1
-    drop_share: float = 0.1  # of the steps without identity
     log_every: int = 10
     save_every: int = 500
     seed: int = 0
@@ -178,7 +177,6 @@ class AdapterTrainer:
         return Draw(
             level=float(1 / (1 + np.exp(-self.rng.standard_normal()))),  # logit-normal
             noise=noise.to(self.accelerator.device),
-            has_identity=bool(self.rng.random() >= self.settings.drop_share),
         )
 
     def _log(self, step: int) -> None:

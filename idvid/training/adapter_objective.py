@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from idvid.training.adapter_data import AdapterClip
 
 TIMESTEPS = 1000
+MAX_LEVEL = 0.5  # above it a predicted face is a mean of many
 _PATCH_PX = 16
 
 
@@ -38,7 +39,6 @@ class Draw:
 
     level: float  # s, 0 clean .. 1 noise
     noise: Tensor  # (1, 16, f, h, w)
-    has_identity: bool  # False: the base model's own loss, for guidance
 
 
 class AdapterObjective(nn.Module):
@@ -75,19 +75,17 @@ class AdapterObjective(nn.Module):
         velocity = self._predict(clip, noisy, text, draw)
         flow = functional.mse_loss(velocity.float(), draw.noise - latents)
         identity = flow.new_zeros(())
-        if draw.has_identity and self._weight > 0 and draw.level < 0.5:
+        if self._weight > 0 and draw.level < MAX_LEVEL:
             identity = self._identity_loss(clip, noisy - draw.level * velocity)
         return {"loss": flow + self._weight * identity, "flow": flow, "identity": identity}
 
     def _predict(self, clip: AdapterClip, noisy: Tensor, text: Tensor, draw: Draw) -> Tensor:
         adapter, coder = self._frozen
         transformer: Any = self.transformer
-        values: dict[str, Any] = {}
-        if draw.has_identity:
-            tokens, _ = wan_identity(adapter, clip.crops)
-            grid = (noisy.shape[2], noisy.shape[3] // 2, noisy.shape[4] // 2)
-            identity = WanIdentity(tokens={"cond": tokens}, regions=_regions(clip, grid))
-            values["attention_kwargs"] = {"identity": identity}
+        tokens, _ = wan_identity(adapter, clip.crops)
+        grid = (noisy.shape[2], noisy.shape[3] // 2, noisy.shape[4] // 2)
+        identity = WanIdentity(tokens={"cond": tokens}, regions=_regions(clip, grid))
+        values: dict[str, Any] = {"attention_kwargs": {"identity": identity}}
         if "vace_layers" in transformer.config:
             values["control_hidden_states"] = _nothing(coder, clip).to(noisy.device, text.dtype)
         return transformer(
