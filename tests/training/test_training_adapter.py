@@ -25,7 +25,7 @@ SETTINGS = AdapterSettings(
     id_dim=64,
     num_tokens=4,
     depth=1,
-    num_steps=25,
+    num_steps=15,
     learning_rate=1e-2,
     num_frames=FRAMES,
     identity_weight=0.5,
@@ -105,7 +105,7 @@ def test_training_lowers_the_loss_and_leaves_the_base_model_alone(run, shards, v
     assert all(torch.equal(base[name], value) for name, value in fresh.items())
 
     lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25]
+    assert [line["step"] for line in lines] == [5, 10, 15]
     adapter = load_wan_adapter(run.folder / "adapter")
     assert all(float(layer.gate) != 0 for layer in adapter.identity_layers.layers)
     load_vace(
