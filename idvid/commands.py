@@ -77,10 +77,11 @@ def generate(request: Generation) -> None:
         scene = dataclasses.replace(scene, seed=request.seed)
     references = usable_references(scene.characters)
     judge = _judge(request.judge)
-    from idvid.pipeline.generate import load_pipeline  # the models load last, if all else is well
+    from idvid.pipeline.load import load_pipeline  # the models load last, if all else is well
 
     pipeline = load_pipeline(request.model)
-    refuse_conditioner(judge, pipeline.backbone)
+    if pipeline.conditioner is not None:
+        refuse_conditioner(judge, pipeline.conditioner)
     faces = tuple(references.values())
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1

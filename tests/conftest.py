@@ -78,3 +78,14 @@ def wan_parts() -> dict[str, dict[str, nn.Module]]:
     configs = {key(m, n): c for m, parts in PUBLISHED.items() for n, c in parts.items()}
     built = {name: build_part(config).requires_grad_(False) for name, config in configs.items()}
     return {m: {n: built[key(m, n)] for n in parts} for m, parts in PUBLISHED.items()}
+
+
+@pytest.fixture(scope="session")
+def vace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny VACE model as the stock pipeline saves it, as on the Hub."""
+    import wan_tiny
+    from diffusers import WanVACEPipeline
+
+    folder = tmp_path_factory.mktemp("vace") / "model"
+    WanVACEPipeline(**wan_tiny.parts("vace")).save_pretrained(folder)
+    return folder

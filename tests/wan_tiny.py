@@ -7,6 +7,7 @@ import json
 import torch
 
 ID_DIM = 16
+VACE_SIZE = {"width_px": 48, "height_px": 32, "window_frames": 9, "kept_frames": 5}
 GRID = (3, 2, 3)  # video tokens in time, height, width of `inputs`
 _COMMON = {
     "patch_size": (1, 2, 2),
@@ -145,3 +146,28 @@ def parts(kind="vace"):
             flow_shift=3.0,
         ),
     }
+
+
+def adapter():
+    """Random weights with open gates, for any of the tiny transformers."""
+    from idvid.conditioning.wan_tokens import NUM_PATCHES, PATCH_FEATURES
+    from idvid.models.face_backbone import FaceBackbone
+    from idvid.models.identity_bank import MultiCharacterIdentityBank
+    from idvid.models.identity_encoder import IdentityEncoder
+    from idvid.models.wan_adapter import WanIdentityAdapter
+
+    layers = identity_layers(id_dim=64)
+    encoder = IdentityEncoder(
+        face_vector=32,
+        patch_features=PATCH_FEATURES,
+        num_patches=NUM_PATCHES,
+        width=64,
+        num_tokens=4,
+        depth=1,
+    )
+    return WanIdentityAdapter(
+        identity_layers=layers,
+        identity_encoder=encoder.eval(),
+        identity_bank=MultiCharacterIdentityBank(width=64).eval(),
+        backbone=FaceBackbone(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), vector=32).eval(),
+    )

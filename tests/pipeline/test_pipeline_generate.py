@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import made_up_faces
 import numpy as np
 import pytest
 import torch
 
 from idvid.config import GenerationSettings
 from idvid.errors import HubError, InputError, ModelError
-from idvid.faces.quality import ReferenceFace
-from idvid.faces.types import Face
 from idvid.methods import METHODS
 from idvid.pipeline.generate import load_pipeline
-from idvid.types import Character, Scene, StepDone, WindowDone
+from idvid.types import Scene, StepDone, WindowDone
 
 STEPS = 2
 
@@ -26,26 +25,12 @@ def pipeline(tiny_folder):
 
 @pytest.fixture(scope="module")
 def references():
-    rng = np.random.default_rng(0)
-    points = np.array([[110, 80], [95, 82], [50, 80], [65, 82], [80, 110]], np.float32)
-    box = np.array([40, 50, 120, 130], np.float32)
-
-    def photo(index):
-        image = rng.integers(0, 255, (200, 160, 3), dtype=np.uint8)
-        face = Face(box=box, landmarks=points, score=1.0)
-        vector = np.zeros(128, np.float32)
-        return ReferenceFace(photo_index=index, image=image, face=face, embedding=vector)
-
-    return (photo(0), photo(1)), (photo(0),)
+    return made_up_faces.references(2, 1)
 
 
 @pytest.fixture(scope="module")
 def scene(references):
-    names = ("Ana", "Ben")
-    characters = tuple(
-        Character(name=name, photos=tuple(r.image for r in own))
-        for name, own in zip(names, references, strict=True)
-    )
+    characters = made_up_faces.characters(references)
     return Scene(prompt="@Ana smiles and the man", characters=characters, seconds=1.25, seed=3)
 
 

@@ -144,6 +144,26 @@ def test_the_real_pipeline_runs_here_too(tiny_folder, scene, tmp_path):
     assert {step.total for step in of(Progress, events)} == {6}
 
 
+def test_the_vace_pipeline_runs_here_too(vace_folder, scene, tmp_path):
+    """The page knows no difference: other size and rate, one stream."""
+    import wan_tiny
+
+    from idvid.pipeline.load import load_pipeline
+    from idvid.pipeline.vace_options import VaceOptions
+
+    options = VaceOptions(**wan_tiny.VACE_SIZE)
+    engine = Engine(load=lambda: load_pipeline(str(vace_folder), options))
+    events = list(run(ask(scene, "none", "locks"), engine, tmp_path, never))
+    (checked,) = of(Checked, events)
+    assert checked.unknown_words == ()
+    assert [finished.method for finished in of(Finished, events)] == ["none", "locks"]
+    frames = round(scene.seconds * 16)
+    for finished in of(Finished, events):
+        assert finished.report.fps == 16
+        assert frame_count(finished.video) == frames
+        assert all(len(each.series) == frames for each in finished.report.characters)
+
+
 def test_a_run_waits_for_the_models_and_says_so(pipeline, scene, tmp_path):
     def load_slowly():
         time.sleep(0.6)

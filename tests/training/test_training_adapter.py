@@ -1,0 +1,140 @@
+"""Training a Wan adapter at a tiny size: the loss falls, the base model stays, the file loads."""
+
+from __future__ import annotations
+
+import json
+
+import made_up_faces
+import numpy as np
+import pytest
+import torch
+import wan_tiny
+
+from idvid.cli import main
+from idvid.models.wan_adapter import load_wan_adapter
+from idvid.models.wan_attach import detach_identity
+from idvid.pipeline.vace_load import VaceModel, load_vace
+from idvid.pipeline.vace_options import VaceOptions
+from idvid.training.adapter import AdapterRun, AdapterSettings, AdapterTrainer, train_adapter
+from idvid.training.adapter_data import draw_clip
+from idvid.training.adapter_objective import Draw
+from idvid.training.records import record_path, write_record
+
+FRAMES, HEIGHT, WIDTH = 5, 32, 48
+SETTINGS = AdapterSettings(
+    id_dim=64,
+    num_tokens=4,
+    depth=1,
+    num_steps=15,
+    learning_rate=1e-2,
+    num_frames=FRAMES,
+    identity_weight=0.5,
+    log_every=5,
+)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """A shard of one clip in the true format, with made-up pictures."""
+    folder = tmp_path_factory.mktemp("shards")
+    rng = np.random.default_rng(0)
+    points = np.zeros((1, 3, FRAMES, 5, 2), np.float32)
+    face = (made_up_faces.POINTS - 40) / 4  # about 20 px wide, in the frame
+    points[0, 0], points[0, 1] = face, face + np.float32([20, 0])
+    arrays = {
+        "frames": rng.integers(0, 255, (1, FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8),
+        "landmarks": points,
+        "visible": np.ones((1, 3, FRAMES), bool),
+        "references": rng.integers(0, 255, (1, 3, 2, 160, 160, 3), dtype=np.uint8),
+        "reference_landmarks": np.broadcast_to(made_up_faces.POINTS, (1, 3, 2, 5, 2)),
+        "is_person": np.array([[True, True, False]]),
+    }
+    notes = {"fps": "12.0", "captions": json.dumps([["<c1> talks to <c2>"]])}
+    write_record(record_path(folder, "train-00000"), arrays, notes)
+    return folder
+
+
+@pytest.fixture
+def run(vace_folder, shards, tmp_path):
+    return AdapterRun(base=str(vace_folder), shards=shards, folder=tmp_path)
+
+
+def backbone():
+    return wan_tiny.adapter().backbone
+
+
+def held_losses(trainer, shards):
+    """The same clip, levels and noise whenever it is asked."""
+    clip = draw_clip(shards, FRAMES, 2, np.random.default_rng(1))
+    noise = torch.randn(1, 16, 2, 4, 6, generator=torch.Generator().manual_seed(0))
+    found = []
+    for level in (0.3, 0.8):
+        with torch.no_grad():
+            losses = trainer.losses(clip, Draw(level=level, noise=noise))
+        found.append({name: float(value) for name, value in losses.items()})
+    return found
+
+
+def test_a_clip_has_its_people_and_no_padding(shards):
+    clip = draw_clip(shards, FRAMES, 2, np.random.default_rng(0))
+    assert clip.caption == "Ana talks to Ben"
+    assert clip.video.shape == (1, 3, FRAMES, HEIGHT, WIDTH)
+    assert clip.landmarks.shape == (2, FRAMES, 5, 2)
+    assert 1 <= clip.crops.has_reference.sum(1).max() <= 2
+
+
+def test_a_fresh_adapter_says_what_the_base_model_says(run, shards):
+    trainer = AdapterTrainer(run, SETTINGS, backbone())
+    fresh = held_losses(trainer, shards)
+    detach_identity(trainer.pipeline.transformer)
+    assert held_losses(trainer, shards) == fresh
+
+
+def test_training_lowers_the_loss_and_leaves_the_base_model_alone(run, shards, vace_folder):
+    untrained = held_losses(AdapterTrainer(run, SETTINGS, backbone()), shards)
+    assert untrained[0]["identity"] > 0
+    assert untrained[1]["identity"] == 0  # too noisy to see a face
+
+    trainer = train_adapter(run, SETTINGS, backbone())
+    trained = held_losses(trainer, shards)
+    assert all(
+        after["loss"] < before["loss"] for before, after in zip(untrained, trained, strict=True)
+    )
+    fresh = wan_tiny.vace_transformer().state_dict()
+    base = trainer.pipeline.transformer.state_dict()
+    assert all(torch.equal(base[name], value) for name, value in fresh.items())
+
+    lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [5, 10, 15]
+    adapter = load_wan_adapter(run.folder / "adapter")
+    assert all(float(layer.gate) != 0 for layer in adapter.identity_layers.layers)
+    load_vace(
+        VaceModel(base=vace_folder, adapter=run.folder / "adapter"),
+        VaceOptions(**wan_tiny.VACE_SIZE),
+    )
+
+
+def test_a_run_goes_on_from_its_adapter(run):
+    from dataclasses import replace
+
+    short = replace(SETTINGS, num_steps=2)
+    first = train_adapter(run, short, backbone())
+    resumed = AdapterTrainer(replace(run, resume=True), short, backbone())
+    gates = [
+        torch.stack([layer.gate for layer in trainer.adapter.identity_layers.layers])
+        for trainer in (first, resumed)
+    ]
+    assert torch.equal(*gates)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "The adapter needs a base model; name one with --base."),
+        (["--base", "x", "--steps", "0"], "--steps is 0; give a number above 0."),
+        (["--base", "x"], "There are no clips yet; run 'train data' with the same --out first."),
+    ],
+)
+def test_what_is_missing_is_one_sentence(arguments, sentence, tmp_path, capsys):
+    assert main(["train", "adapter", "--out", str(tmp_path), *arguments]) == 2
+    assert sentence in capsys.readouterr().err
