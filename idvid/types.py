@@ -79,6 +79,7 @@ class StepDone:
 
     done: int  # steps done in the whole clip, 1..total
     total: int
+    preview: NDArray[np.uint8] | None = None  # (h, w, 3) RGB, a small picture of what is coming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +90,17 @@ class WindowDone:
     total_frames: int  # frames of the whole clip
     fps: float
     frames: NDArray[np.uint8]  # (T, H, W, 3) RGB, never frames already sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What one kind of pipeline makes, so that page, API and command line need no branch."""
+
+    name: str  # for people
+    width_px: int
+    height_px: int
+    fps: float
+    max_characters: int
+    methods: tuple[str, ...]  # names of idvid.methods that it follows
+    num_steps: int  # denoising steps that suit it
+    guidance_scale: float

@@ -7,24 +7,20 @@ and how they are read is the work of `wan_attach` and `wan_attention`.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from idvid.errors import ModelError
+from idvid.models.strict import load_strictly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
-
-_WEIGHTS = "diffusion_pytorch_model*.safetensors"
 
 
 class IdentityKV(nn.Module):
@@ -91,68 +87,6 @@ def load_identity_layers(folder: Path, dtype: torch.dtype = torch.float32) -> Wa
     """Read a folder that `WanIdentityLayers.save_pretrained` wrote, strictly and by name.
 
     Raises:
-        ModelError: a file is missing or damaged, a setting is unknown, or a weight is missing,
-            unexpected or of another shape.
+        ModelError: see `load_strictly`.
     """
-    config = _read_config(folder / "config.json")
-    try:
-        with torch.device("meta"):
-            wanted = WanIdentityLayers(**config).state_dict()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            "The identity adapter's config.json has values of the wrong kind; download it again."
-        ) from error
-    _compare({name: tuple(value.shape) for name, value in wanted.items()}, _shapes(folder))
-    return WanIdentityLayers.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    """The settings, without diffusers' private entries."""
-    try:
-        read = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            "The identity adapter has no readable config.json; download it again."
-        ) from error
-    public = {k: v for k, v in read.items() if not k.startswith("_")}
-    unknown = sorted(set(public) - set(WanIdentityLayers._get_init_keys(WanIdentityLayers)))
-    if unknown:
-        raise ModelError(
-            f"The identity adapter has a setting '{unknown[0][:40]}' that this version of idvid "
-            "does not know; update idvid or choose another adapter."
-        )
-    return public
-
-
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    try:
-        for file in sorted(folder.glob(_WEIGHTS)):
-            with safe_open(file, framework="pt") as weights:
-                shapes |= {k: tuple(weights.get_slice(k).get_shape()) for k in weights.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            "The identity adapter's weights are damaged; download it again."
-        ) from error
-    return shapes
-
-
-def _compare(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
-    missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    other = [name for name in sorted(wanted) if found.get(name, wanted[name]) != wanted[name]]
-    if missing:
-        raise ModelError(
-            f"The identity adapter lacks {len(missing)} of {len(wanted)} weights, "
-            f"'{missing[0]}' first; download it again."
-        )
-    if unexpected:
-        raise ModelError(
-            f"The identity adapter holds {len(unexpected)} weights that do not belong to it, "
-            f"'{unexpected[0][:80]}' first; choose an adapter in idvid's format."
-        )
-    if other:
-        name = other[0]
-        raise ModelError(
-            f"The identity adapter's weight '{name}' has the shape {list(found[name])} and its "
-            f"config.json says {list(wanted[name])}; download it again."
-        )
+    return load_strictly(WanIdentityLayers, folder, "the identity layers", dtype)

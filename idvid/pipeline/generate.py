@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from transformers import PreTrainedTokenizerFast  # noqa: TC002 - diffusers reads annotations
@@ -21,9 +20,8 @@ from transformers import PreTrainedTokenizerFast  # noqa: TC002 - diffusers read
 from idvid import runtime
 from idvid.conditioning.references import anchor_frames, encode_anchors
 from idvid.conditioning.text import compile_prompt, unknown_words
-from idvid.errors import InputError, ModelError
+from idvid.errors import ModelError
 from idvid.hub import local_path
-from idvid.methods import METHODS
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
 from idvid.models.checkpoint import PART_CLASSES, BundledModel
 from idvid.models.conditions import Conditions, Identity
@@ -33,6 +31,7 @@ from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
+from idvid.pipeline.backend import HEIGHT_PX, MINI, WIDTH_PX, checked_method, whole_clip
 from idvid.pipeline.denoise import clip_noise, denoise, guide, hold
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.prepare import Request, prepare_scene
@@ -48,7 +47,7 @@ from idvid.pipeline.windows import (
     remember,
     step_counts,
 )
-from idvid.types import Clip, StepDone, WindowDone
+from idvid.types import StepDone, WindowDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,14 +56,15 @@ if TYPE_CHECKING:
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
-    from idvid.types import Scene
+    from idvid.types import Clip, Scene
 
-HEIGHT_PX, WIDTH_PX = 128, 224
 BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
 
 
 class IdVidPipeline(DiffusionPipeline):
     """Videos of several people who keep their faces, from the bundled kind of model."""
+
+    backend = MINI
 
     def __init__(  # noqa: PLR0913, PLR0917 - diffusers registers components by the names of these arguments
         self,
@@ -90,9 +90,7 @@ class IdVidPipeline(DiffusionPipeline):
         settings: GenerationSettings,
     ) -> Clip:
         """Generate a whole clip; see `stream`."""
-        events = self.stream(scene, references, settings)
-        frames = [event.frames for event in events if isinstance(event, WindowDone)]
-        return Clip(frames=np.concatenate(frames), fps=FPS)
+        return whole_clip(self.stream(scene, references, settings))
 
     def stream(
         self,
@@ -134,18 +132,7 @@ class IdVidPipeline(DiffusionPipeline):
         settings: GenerationSettings,
     ) -> Request:
         """Encode what every window shares."""
-        method = METHODS.get(settings.method)
-        if method is None:
-            message = (
-                f"There is no method '{settings.method[:40]}'; use one of {', '.join(METHODS)}."
-            )
-            raise InputError(message)
-        if method.uses_references and len(references) != len(scene.characters):
-            message = (
-                f"{len(references)} characters have references and the scene has "
-                f"{len(scene.characters)}; check the photos of every character first."
-            )
-            raise InputError(message)
+        method = checked_method(scene, references, settings)
         with torch.inference_mode(), self._autocast():
             used = references if method.uses_references and settings.identity_strength > 0 else ()
             prepared = prepare_scene(self.model, scene, used)

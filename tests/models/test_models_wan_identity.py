@@ -217,9 +217,15 @@ KEY = "layers.1.to_v_ip.weight"
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda w: w.pop(KEY), f"lacks 1 of 15 weights, '{KEY}' first"),
-        (lambda w: w.update(extra=torch.zeros(2)), "holds 1 weights that do not belong to it"),
-        (lambda w: w.update({KEY: torch.zeros(24, 3)}), r"has the shape \[24, 3\] and its"),
+        (
+            lambda w: w.pop(KEY),
+            f"1 of 15 weights of the identity layers are missing, '{KEY}' first",
+        ),
+        (
+            lambda w: w.update(extra=torch.zeros(2)),
+            "1 weights do not belong to the identity layers",
+        ),
+        (lambda w: w.update({KEY: torch.zeros(24, 3)}), r"has the shape \[24, 3\] and its config"),
     ],
 )
 def test_missing_unexpected_and_misshapen_weights_are_one_sentence(tmp_path, change, sentence):
@@ -242,10 +248,10 @@ def test_damaged_files_and_unknown_settings_are_one_sentence(tmp_path):
     config.write_text(json.dumps(values))
     file = tmp_path / "diffusion_pytorch_model.safetensors"
     file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(ModelError, match="weights are damaged"):
+    with pytest.raises(ModelError, match="The weights of the identity layers are damaged"):
         load_identity_layers(tmp_path)
     file.unlink()
-    with pytest.raises(ModelError, match="lacks 15 of 15"):
+    with pytest.raises(ModelError, match="15 of 15 weights"):
         load_identity_layers(tmp_path)
     config.unlink()
     with pytest.raises(ModelError, match=r"no readable config\.json"):

@@ -1,0 +1,60 @@
+"""What the pipelines have in common: how they describe themselves, and a stream as one clip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from idvid.config import MAX_CHARACTERS, GenerationSettings
+from idvid.errors import InputError
+from idvid.methods import METHODS
+from idvid.pipeline.windows import FPS
+from idvid.types import Backend, Clip, WindowDone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from idvid.faces.quality import ReferenceFace
+    from idvid.methods import Method
+    from idvid.types import Scene, StepDone
+
+HEIGHT_PX, WIDTH_PX = 128, 224
+_DEFAULTS = GenerationSettings()
+MINI = Backend(
+    name="idvid-mini",
+    width_px=WIDTH_PX,
+    height_px=HEIGHT_PX,
+    fps=FPS,
+    max_characters=MAX_CHARACTERS,
+    methods=tuple(METHODS),
+    num_steps=_DEFAULTS.num_steps,
+    guidance_scale=_DEFAULTS.guidance_scale,
+)
+
+
+def whole_clip(events: Iterable[StepDone | WindowDone]) -> Clip:
+    """All windows of a stream as one clip."""
+    windows = [event for event in events if isinstance(event, WindowDone)]
+    return Clip(frames=np.concatenate([w.frames for w in windows]), fps=windows[0].fps)
+
+
+def checked_method(
+    scene: Scene, references: Sequence[Sequence[ReferenceFace]], settings: GenerationSettings
+) -> Method:
+    """The method that is asked for.
+
+    Raises:
+        InputError: there is none of that name, or characters lack their references.
+    """
+    method = METHODS.get(settings.method)
+    if method is None:
+        raise InputError(
+            f"There is no method '{settings.method[:40]}'; use one of {', '.join(METHODS)}."
+        )
+    if method.uses_references and len(references) != len(scene.characters):
+        raise InputError(
+            f"{len(references)} characters have references and the scene has "
+            f"{len(scene.characters)}; check the photos of every character first."
+        )
+    return method
