@@ -57,7 +57,7 @@ class LynxResampler(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(  # noqa: PLR0913 - the settings of Lynx's file
+    def __init__(  # noqa: PLR0913, PLR0917 - the settings of Lynx's file
         self,
         dim: int = 1280,
         depth: int = 4,
