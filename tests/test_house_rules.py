@@ -112,7 +112,7 @@ def test_no_file_is_too_large_for_a_space():
     ("library", "allowed"),
     [
         ("gradio", ("idvid/ui/",)),
-        ("huggingface_hub", ("idvid/hub.py",)),
+        ("huggingface_hub", ("idvid/hub/",)),
         ("spaces", ("idvid/runtime.py",)),
         ("insightface", ("idvid/faces/",)),
     ],

@@ -1,9 +1,8 @@
 """Lynx's public adapters for Wan2.1 T2V 14B, read by name into our layers (Sang et al. 2025).
 
 A folder of `ByteDance/lynx` holds `resampler`, `ip_layers` and, in the full one, `ref_layers`, each
-as safetensors without a config: all sizes are read off the weights. Lynx's code is Apache-2.0, and
-so are its weights by its README. The face vectors it was trained with are ArcFace's IR-SE50, which
-is not part of it.
+as safetensors without a config: all sizes are read off the weights. The face vectors it was trained
+with are ArcFace's IR-SE50, which is not part of it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from idvid.errors import ModelError
-from idvid.hub import ModelRef
 from idvid.models.lynx_resampler import LynxResampler
 from idvid.models.wan_identity import WanIdentityLayers
 from idvid.models.wan_reference import WanReferenceLayers
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     Weights = Mapping[str, Tensor]
 
 REPO = "ByteDance/lynx"
-LICENCE = "Apache-2.0"
 REFERENCE_PROMPT = "image of a face"  # what the recording pass of the reference layers reads
 HEAD_WIDTH = 64  # of the resampler; the only size that its weights do not tell
 _Model = TypeVar("_Model", bound="nn.Module")
@@ -41,23 +38,31 @@ class LynxKind:
     """One of the two public adapters."""
 
     name: str
+    key: str  # in the catalogue of `idvid.hub`, which knows where it lies and its licence
     folder: str  # in the repository
     stride: int  # identity is read in every so many blocks
     bias: bool  # of the identity layers' projections
     own_k_norm: bool  # keys are normalised by the layer, not by the block
     has_reference: bool  # brings reference layers
 
-    @property
-    def ref(self) -> ModelRef:
-        """The files to fetch."""
-        return ModelRef(repo=REPO, allow_patterns=(f"{self.folder}/*.safetensors",))
-
 
 FULL = LynxKind(
-    name="full", folder="lynx_full", stride=1, bias=True, own_k_norm=False, has_reference=True
+    name="full",
+    key="lynx-full",
+    folder="lynx_full",
+    stride=1,
+    bias=True,
+    own_k_norm=False,
+    has_reference=True,
 )
 LITE = LynxKind(
-    name="lite", folder="lynx_lite", stride=2, bias=False, own_k_norm=True, has_reference=False
+    name="lite",
+    key="lynx-lite",
+    folder="lynx_lite",
+    stride=2,
+    bias=False,
+    own_k_norm=True,
+    has_reference=False,
 )
 
 

@@ -10,6 +10,7 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
 from idvid.errors import ModelError
+from idvid.hub import card_of
 from idvid.models.lynx import (
     FULL,
     LITE,
@@ -246,4 +247,8 @@ def test_the_full_size_files_fit_wan_14b(kind):
         reference = reference_layers_of(on_meta(layer_shapes(40, "ref", 5120, bias=True)))
         attach_reference(wan, reference)
         assert count(reference) / 1e9 == pytest.approx(2.1, rel=0.02)
-    assert kind.ref.allow_patterns == (f"lynx_{kind.name}/*.safetensors",)
+    ref = card_of(kind.key).ref
+    assert all(
+        ref.wants(f"{kind.folder}/{name}.safetensors") for name in ("resampler", "ip_layers")
+    )
+    assert ref.wants(f"{kind.folder}/ref_layers.safetensors") or not kind.has_reference

@@ -1,0 +1,117 @@
+"""Our side of a download in a process of its own: JSON questions in, JSON answers out.
+
+`huggingface_hub` reads HF_ENDPOINT and HF_HOME when it is imported, hence the process.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+QUICK = {"tries": 3, "first_pause_s": 0.02, "stall_s": 0.6, "longest_wait_s": 1.5}
+
+
+class Client:
+    """A process with a cache and a Hub; asked one question at a time."""
+
+    def __init__(self, url: str, home: Path, **settings: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        environment |= {
+            "HF_ENDPOINT": url,
+            "HF_HOME": str(home),
+            "HF_TOKEN": "",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_XET": "1",
+            "PYTHONPATH": str(ROOT),
+            **settings,
+        }
+        self.home = home
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def start(self, repo: str, do: str = "fetch", **question: object) -> None:
+        self.process.stdin.write(json.dumps({"do": do, "repo": repo, **question}) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> dict:
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, repo: str, do: str = "fetch", **question: object) -> dict:
+        self.start(repo, do, **question)
+        return self.answer()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def partials(self, repo: str = "") -> list[Path]:
+        """Unfinished contents of a model, or of all, in the cache."""
+        folder = f"models--{repo.replace('/', '--')}" if repo else "*"
+        return sorted(self.home.glob(f"hub/{folder}/blobs/*.incomplete"))
+
+
+def respond(question: dict) -> dict:
+    """Do what is asked. The heart of the process."""
+    import dataclasses
+    import time
+
+    from idvid import hub
+    from idvid.errors import HubError
+
+    do, fields = question.pop("do"), ("repo", "revision", "files")
+    values = {k: question.pop(k) for k in fields if k in question}
+    ref = hub.ModelRef(**{k: tuple(v) if k == "files" else v for k, v in values.items()})
+    patience = hub.Patience(**{**QUICK, **question.pop("patience", {})})
+    events, started = [], time.monotonic()
+    try:
+        if do == "fetch":
+            folder = _drain(hub.fetch(ref, patience), events, **question)
+        elif do == "local_path":
+            folder = hub.local_path(ref, on_progress=events.append, **question)
+        elif do == "look_up":
+            return {"facts": dataclasses.asdict(hub.look_up(ref, patience))}
+        else:
+            folder = _stock(ref, **question)
+    except HubError as error:
+        return {"error": str(error), "seconds": time.monotonic() - started}
+    return {
+        "folder": str(folder),
+        "files": {
+            p.relative_to(folder).as_posix(): p.stat().st_size
+            for p in Path(folder or "/nowhere").rglob("*")
+            if p.is_file()
+        },
+        "events": [dataclasses.asdict(event) for event in events],
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _drain(steps, events, cancel_at=None):
+    """Follow a download to its end, or close it once so many bytes are there."""
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as end:
+            return end.value
+        if cancel_at is not None and events[-1].bytes_done >= cancel_at:
+            steps.close()
+            return ""
+
+
+def _stock(ref, **options):
+    """The Hub library's own download."""
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(
+        ref.repo, revision=ref.revision, allow_patterns=list(ref.files), **options
+    )
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(respond(json.loads(line))) + "\n")
+        sys.stdout.flush()
