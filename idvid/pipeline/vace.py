@@ -69,16 +69,12 @@ class IdVidVacePipeline(WanVACEPipeline):
 
     options = VaceOptions()
     adapter: WanIdentityAdapter | None = None
+    conditioner: FaceBackbone | None = None  # the face network that must never judge
 
     @property
     def backend(self) -> Backend:
         """What this pipeline makes."""
         return self.options.backend()
-
-    @property
-    def conditioner(self) -> FaceBackbone | None:
-        """The face network that conditions, which must never judge; None without an adapter."""
-        return None if self.adapter is None else self.adapter.backbone
 
     def attach(self, adapter: WanIdentityAdapter) -> None:
         """Add identity attention; before offloading, compiling and quantising.
@@ -87,7 +83,7 @@ class IdVidVacePipeline(WanVACEPipeline):
             ModelError: it does not fit this model, or it is too late.
         """
         attach_identity(self.transformer, adapter.identity_layers)
-        self.adapter = adapter
+        self.adapter, self.conditioner = adapter, adapter.backbone
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride] - idvid's interface, not diffusers'
         self,

@@ -63,7 +63,8 @@ def test_numbers_without_sense_are_refused(words):
 
 
 def score(person, cast=2, **fields):
-    empty = dict.fromkeys(("id_sim", "nearest", "drift_15", "swap_rate", "bleed", "expression"))
+    names = ("id_sim", "nearest", "drift_15", "swap_rate", "bleed", "expression", "temporal")
+    empty = dict.fromkeys(names)
     return Score(person=person, cast=cast, **{"presence": 1.0, **empty, **fields})
 
 
