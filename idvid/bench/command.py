@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=DEFAULTS.num_steps)
     parser.add_argument("--guidance", type=float, default=DEFAULTS.guidance_scale)
     parser.add_argument("--strength", type=float, default=DEFAULTS.identity_strength)
+    parser.add_argument("--against-method", choices=METHODS, help="of B; default: as A")
     parser.add_argument("--against-steps", type=int, help="steps of B; default: as A")
     parser.add_argument("--against-guidance", type=float, help="guidance of B; default: as A")
 
@@ -80,6 +81,7 @@ def call_of(name: str, args: argparse.Namespace) -> BenchRun:
     if args.against is not None:
         rival = replace(
             settings,
+            method=args.against_method or settings.method,
             num_steps=args.against_steps or settings.num_steps,
             guidance_scale=args.against_guidance or settings.guidance_scale,
         )

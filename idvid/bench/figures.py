@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from idvid.bench.statistics import mean, per_person, ratio
+from idvid.bench.statistics import difference, mean, per_person, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,3 +29,8 @@ def average(scores: Iterable[Score], read: str, people: int | None = None) -> Es
 def share(scores: Iterable[Score], of: Iterable[Score], read: str) -> Estimate | None:
     """A field as a share of what the same people score in other clips, real renders say."""
     return ratio(by_person(scores, read), by_person(of, read))
+
+
+def gain(scores: Iterable[Score], over: Iterable[Score], read: str) -> Estimate | None:
+    """How much higher a field is than the same people's in other clips."""
+    return difference(by_person(scores, read), by_person(over, read))

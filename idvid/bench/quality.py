@@ -9,7 +9,7 @@ import numpy as np
 
 from idvid.bench import tables
 from idvid.bench.cast import make_cast
-from idvid.bench.figures import average, share
+from idvid.bench.figures import average, gain, share
 from idvid.bench.photos import USUAL
 from idvid.bench.play import Played, Theatre, Variant, maker, real, sheet_row
 from idvid.bench.scenes import make_scenes
@@ -58,6 +58,7 @@ CEILING = Row(name="`id_sim` of real renders (ceiling)")
 REAL_NEAREST = Row(name="nearest to own person, real renders")
 REAL_PRESENCE = Row(name="presence, real renders")
 RIVAL = Row(name="`id_sim` as a share of {rival}'s", at_least=0.95, stretch=1.0)
+GAIN = Row(name="`id_sim` minus {rival}'s, same people")
 
 
 def figures(played: Played, truth: Played) -> dict[Row, Estimate | None]:
@@ -87,7 +88,10 @@ def run(call: BenchRun) -> str:
     results = {name: figures(each, truth) for name, each in played.items()}
     if call.against is not None:
         own, rival = played[call.contender.name], played[call.against.name]
-        results[call.contender.name][RIVAL] = share(own.scores, rival.scores, "id_sim")
+        results[call.contender.name] |= {
+            RIVAL: share(own.scores, rival.scores, "id_sim"),
+            GAIN: gain(own.scores, rival.scores, "id_sim"),
+        }
     table = table_of(call, results, played)
     (call.out / "quality.md").write_text(table, "utf-8")
     tables.write(

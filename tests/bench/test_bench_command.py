@@ -5,7 +5,7 @@ import json
 import pytest
 
 from idvid.bench.command import STAGES, call_of
-from idvid.bench.figures import average, share
+from idvid.bench.figures import average, gain, share
 from idvid.bench.quality import DRIFT, PRESENCE, SWAP_TWO
 from idvid.bench.statistics import mean
 from idvid.bench.watch import Score
@@ -74,6 +74,7 @@ def test_figures_read_the_right_scenes_and_the_same_people():
     assert average(scores, "swap_rate", 3).value == 1
     truth = [score(0, id_sim=0.9), score(1, id_sim=0.6)]
     assert share(scores, truth, "id_sim").value == pytest.approx(0.5)
+    assert gain(scores, truth, "id_sim").value == pytest.approx(-0.3)
 
 
 def test_a_bar_is_reached_from_the_side_that_it_means():
@@ -89,6 +90,7 @@ def test_quality_prints_its_table_and_leaves_numbers_and_samples(tiny_folder, tm
     printed = capsys.readouterr().out
     assert "| presence | 0.000 [0.000, 0.000] n=2 |" in printed  # noise has no face
     assert "`id_sim` as a share of B's" in printed
+    assert "`id_sim` minus B's" in printed
     written = json.loads((tmp_path / "quality.json").read_text())
     assert written["run"]["stage"]["pairs"] == 1
     assert written["figures"]["A"]["`id_sim` of real renders (ceiling)"]["value"] > 0.4
