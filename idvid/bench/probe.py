@@ -40,7 +40,7 @@ class Probe:
         return self.classes[int(self._logits(features_NF).mean(0).argmax())]
 
     def _logits(self, features_NF: NDArray[np.float32]) -> NDArray[np.float32]:
-        return (features_NF - self.mean) @ self.weight + self.bias
+        return np.asarray((features_NF - self.mean) @ self.weight + self.bias, np.float32)
 
 
 def fit(features_NF: NDArray[np.float32], labels: Sequence[str], classes: tuple[str, ...]) -> Probe:

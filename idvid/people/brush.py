@@ -43,7 +43,7 @@ def over(below: NDArray, cover: NDArray, colour: NDArray) -> NDArray:
         colour: (3,), or a picture (H, W, 3).
     """
     cover = np.broadcast_to(cover, below.shape[:2])
-    part = (_extent(cover.any(1)), _extent(cover.any(0)))
+    part = (_extent(np.any(cover, 1)), _extent(np.any(cover, 0)))
     return _lay(below, part, cover[part], colour)
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 allocating_kernel = njit(fastmath=True, cache=True, nogil=True)
 # May not make arrays, so nobody counts references to them: the locked counters of the arrays that
 # a kernel takes out of its tuples, sample by sample, cost a third of a picture.
-kernel = njit(fastmath=True, cache=True, nogil=True, _nrt=False)
+kernel = njit(fastmath=True, cache=True, nogil=True, _nrt=False)  # pyright: ignore[reportCallIssue] - numba's stubs leave it out
 # For small kernels that take meshes apart: a call would copy them.
-inline_kernel = njit(fastmath=True, cache=True, nogil=True, inline="always", _nrt=False)
+inline_kernel = njit(fastmath=True, cache=True, nogil=True, inline="always", _nrt=False)  # pyright: ignore[reportCallIssue]
 
 
 def smoothstep(start: float, end: float, x: NDArray) -> NDArray:

@@ -61,7 +61,7 @@ class Places:
     nose: NDArray[np.float32]  # (H, W)
     ears: NDArray[np.float32]  # (H, W)
     in_front: NDArray[np.bool_]  # (H, W)
-    top: NDArray[np.float32]  # (H, W) how the skin is dimmed towards the top of the head
+    top: NDArray[np.floating]  # (H, W) how the skin is dimmed towards the top of the head
     bags: Patch
     sockets: Patch
     lids: Patch
