@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from idvid import runtime
-from idvid.models.conditions import Conditions
+from idvid.models.conditions import Conditions, Prompt
 from idvid.pipeline.precision import autocast, freeze
 
 FRAMES, ROWS, COLUMNS = 2, 3, 4

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import av
 import pytest
-from conftest import ROOT
+
+from tools.serve import ROOT
 
 SHOTS = ROOT / "artefacts" / "ui"
 PLAYING = (
