@@ -16,8 +16,11 @@ def predict(model):
     generator = torch.Generator().manual_seed(0)
     conditions = Conditions(
         time_s=torch.arange(FRAMES)[None] / 12,
-        text=torch.randn(1, 3, 64, generator=generator),
-        is_text=torch.ones(1, 3, dtype=torch.bool),
+        prompt=Prompt(
+            tokens=torch.randn(1, 3, 64, generator=generator),
+            is_token=torch.ones(1, 3, dtype=torch.bool),
+            mentions=torch.eye(3)[None, :1],
+        ),
         landmarks=torch.rand(1, 1, FRAMES, 5, 2, generator=generator),
         is_visible=torch.ones(1, 1, FRAMES, dtype=torch.bool),
         slots=torch.zeros(1, 1, dtype=torch.long),
