@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from idvid.training.feeder import FeederJob, make_shards
 from idvid.training.settings import (
@@ -23,6 +24,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def own_accelerator():
+    """Every run is a process of its own; here they share one, and accelerate remembers the first."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def optimiser(**changes) -> OptimiserSettings:
