@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.cast import reference_faces
-from idvid.faces import track
 from idvid.faces.embed import load_judge
 from idvid.metrics import report as report_module
 from idvid.metrics.report import DriftMeter
@@ -67,7 +66,7 @@ def main() -> None:
         for name, seed in PERSON_SEEDS.items()
     }
     DriftMeter(people, FPS, judge).add(frames[:2])  # lazy loading is not the clip's time
-    track.detect_faces = watch.wrap("detect", track.detect_faces)
+    judge.detect = watch.wrap("detect", judge.detect)
     judge.embed = watch.wrap("embed", judge.embed)
     report_module.looks = watch.wrap("expression", report_module.looks)
     wall, cpu = time.perf_counter(), time.process_time()
