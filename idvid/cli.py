@@ -69,14 +69,12 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         type=_whole(1, 100),
-        default=DEFAULTS.num_steps,
-        help="denoising steps per window, 1 to 100; default %(default)s",
+        help="denoising steps per window, 1 to 100; default: what suits the model",
     )
     parser.add_argument(
         "--guidance",
         type=_number(1, 10),
-        default=DEFAULTS.guidance_scale,
-        help="guidance scale, 1 (none) to 10; default %(default)s",
+        help="guidance scale, 1 (none) to 10; default: what suits the model",
     )
     parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
     _add_judge(parser)
@@ -210,19 +208,14 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 def _generate(args: argparse.Namespace) -> None:
     from idvid.commands import Generation, generate
 
-    settings = [
-        GenerationSettings(
-            method=method,
-            identity_strength=args.strength,
-            num_steps=args.steps,
-            guidance_scale=args.guidance,
-        )
-        for method in dict.fromkeys(args.method or [DEFAULTS.method])
-    ]
+    methods = dict.fromkeys(args.method or [DEFAULTS.method])
+    settings = [GenerationSettings(method=m, identity_strength=args.strength) for m in methods]
     generate(
         Generation(
             scene_file=args.scene,
             settings=tuple(settings),
+            num_steps=args.steps,
+            guidance_scale=args.guidance,
             seed=args.seed,
             model=args.model,
             judge=args.judge,

@@ -49,6 +49,8 @@ class Generation:
 
     scene_file: Path
     settings: tuple[GenerationSettings, ...]  # one per method; several are compared
+    num_steps: int | None  # instead of the settings'; None is what suits the model
+    guidance_scale: float | None  # the same
     seed: int | None  # instead of the scene's
     model: str | None  # a folder or a Hub name; None is the bundled model
     judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
@@ -80,12 +82,16 @@ def generate(request: Generation) -> None:
     from idvid.pipeline.load import load_pipeline  # the models load last, if all else is well
 
     pipeline = load_pipeline(request.model)
+    suited = {
+        "num_steps": request.num_steps or pipeline.backend.num_steps,
+        "guidance_scale": request.guidance_scale or pipeline.backend.guidance_scale,
+    }
     if pipeline.conditioner is not None:
         refuse_conditioner(judge, pipeline.conditioner)
     faces = tuple(references.values())
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
-    for settings in request.settings:
+    for settings in (dataclasses.replace(each, **suited) for each in request.settings):
         folder = request.out / settings.method if several else request.out
         events = pipeline.stream(scene, faces, settings, lambda: False)
         meter = partial(DriftMeter, references, encoder=judge)
