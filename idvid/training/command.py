@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 STAGES = ("autoencoder", "backbone", "video", "planner")
 CHOICES = ("data", *STAGES, "all", "adapter")
+# What each stage reads of all that can be rendered.
+_KINDS = {
+    "autoencoder": ("clips",),
+    "backbone": ("faces",),
+    "video": ("clips",),
+    "planner": ("traces",),
+}
 _SHIPPED = Path(__file__).parents[1] / "weights" / "mini"
 
 
@@ -60,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--minutes", type=float, help="wall limit of each stage")
     parser.add_argument("--seed", type=int, default=0, help="of weights and draws; default 0")
-    parser.add_argument("--shards", type=int, help="how many training shards to render")
+    parser.add_argument(
+        "--shards", type=int, help="how many training shards to render for the stage"
+    )
     parser.add_argument("--workers", type=int, help="rendering processes")
     parser.add_argument("--threads", type=int, help="threads of the training process")
     parser.add_argument("--base", help="adapter: the Wan2.1 VACE model, a folder or owner/name")
@@ -86,7 +95,8 @@ def run(args: argparse.Namespace) -> None:
     device = runtime.device().type
     call = TrainingRun(settings=settings, folder=args.out, device=device, resume=args.resume)
     stages = STAGES if args.stage == "all" else (args.stage,)
-    with _feeding(call) as feeder:
+    kinds = tuple(dict.fromkeys(kind for stage in stages for kind in _KINDS[stage]))
+    with _feeding(call, kinds) as feeder:
         for stage in stages:
             train_stage(stage, call, feeder)
 
@@ -124,7 +134,8 @@ def settings_of(args: argparse.Namespace) -> TrainingSettings:
         if value is not None and not value > 0:
             raise InputError(f"--{name} is {value}; give a number above 0.")
     preset = PRESETS[args.preset]
-    changes = {"num_shards": args.shards, "workers": args.workers}
+    counted = {"backbone": "num_face_shards", "planner": "num_trace_shards"}
+    changes = {counted.get(args.stage, "num_shards"): args.shards, "workers": args.workers}
     data = replace(preset.data, **{k: v for k, v in changes.items() if v is not None})
     settings = replace(preset, data=data, seed=args.seed)
     settings = replace(settings, threads=args.threads or preset.threads)
@@ -161,12 +172,12 @@ def train_stage(name: str, call: TrainingRun, feeder: Feeder) -> None:
 
 
 @contextmanager
-def _feeding(call: TrainingRun) -> Iterator[Feeder]:
+def _feeding(call: TrainingRun, kinds: tuple[str, ...]) -> Iterator[Feeder]:
     """Renderers that work while the stages train."""
     from idvid.training.feeder import Feeder, FeederJob
 
     with Feeder() as feeder:
-        feeder.start_rendering(FeederJob(folder=call.shards, data=call.settings.data))
+        feeder.start_rendering(FeederJob(folder=call.shards, data=call.settings.data, kinds=kinds))
         yield feeder
 
 
@@ -185,25 +196,27 @@ def _limited(settings: TrainingSettings, minutes: float) -> TrainingSettings:
     )
 
 
-def _await(call: TrainingRun, feeder: Feeder, folder: Path, derivative: str, count: int) -> None:
+def _await(feeder: Feeder, folder: Path, derivative: str, count: int) -> None:
     from idvid.training.feeder import wait_for
 
-    for _ in wait_for(folder, "train", derivative, min(count, call.settings.data.num_shards)):
+    for _ in wait_for(folder, "train", derivative, count):
         feeder.check()
 
 
 def _autoencoder(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.autoencoder_stage import AutoencoderStage
 
-    _await(call, feeder, call.shards, "", call.settings.data.wait_for_shards)
+    data = call.settings.data
+    _await(feeder, call.shards, "", min(data.wait_for_shards, data.num_shards))
     return AutoencoderStage(call.settings, call.shards, call.starts, call.device)
 
 
 def _backbone(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.backbone_stage import BackboneStage
 
-    _await(call, feeder, call.shards, "", call.settings.data.wait_for_shards)
-    return BackboneStage(call.settings, call.shards, call.starts, call.device)
+    faces, data = call.shards / "faces", call.settings.data
+    _await(feeder, faces, "", min(data.wait_for_shards, data.num_face_shards))
+    return BackboneStage(call.settings, faces, call.starts, call.device)
 
 
 def _video(call: TrainingRun, feeder: Feeder) -> Stage:
@@ -216,7 +229,7 @@ def _video(call: TrainingRun, feeder: Feeder) -> Stage:
     derivative = derivative_name(call.model)
     data = call.settings.data
     feeder.start(encode_shards, CacheJob(folder=call.shards, models=call.model, data=data))
-    _await(call, feeder, call.shards, derivative, data.wait_for_shards)
+    _await(feeder, call.shards, derivative, min(data.wait_for_shards, data.num_shards))
     sources = VideoSources(
         shards=call.shards,
         derivative=derivative,
@@ -231,7 +244,7 @@ def _planner(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.planner_stage import PlannerStage
     from idvid.training.vocabulary import obtain_tokenizer
 
-    _await(call, feeder, call.shards / "traces", "", 1)
+    _await(feeder, call.shards / "traces", "", 1)
     tokenizer = obtain_tokenizer(call.model / "tokenizer")
     return PlannerStage(call.settings, call.shards, tokenizer, call.starts, call.device)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from idvid.training.records import clear_partials, record_names, record_path
-from idvid.training.shards import ShardJob, write_clips, write_traces
+from idvid.training.shards import ShardJob, write_clips, write_faces, write_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _NICENESS = 10  # rendering yields to training where they share cores
 _POLL_S = 2.0
+_FACE_VALIDATION = 2  # shards of held-out faces
+
+
+KINDS = ("clips", "faces", "traces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,31 +39,40 @@ class FeederJob:
 
     folder: Path
     data: DataSettings
-    kinds: tuple[str, ...] = ("clips", "traces")
+    kinds: tuple[str, ...] = KINDS
 
 
 def clip_jobs(data: DataSettings) -> list[ShardJob]:
     """All shards of clips, validation first."""
-    validation = [ShardJob(split="validation", number=n) for n in range(data.num_validation_shards)]
-    return validation + [ShardJob(split="train", number=n) for n in range(data.num_shards)]
-
-
-def trace_jobs(data: DataSettings) -> list[ShardJob]:
-    """All shards of landmark traces, validation first."""
-    validation = [ShardJob(split="validation", number=0)]
-    return validation + [ShardJob(split="train", number=n) for n in range(data.num_trace_shards)]
+    return _jobs(data.num_validation_shards, data.num_shards)
 
 
 def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
-    """Make this worker's share of the missing shards, in order."""
-    if "clips" in job.kinds:
-        for shard in clip_jobs(job.data)[worker::workers]:
-            if not record_path(job.folder, shard.name).exists():
-                write_clips(job.folder, shard, job.data)
-    if "traces" in job.kinds:
-        for shard in trace_jobs(job.data)[worker::workers]:
-            if not record_path(job.folder / "traces", shard.name).exists():
-                write_traces(job.folder, shard, job.data)
+    """Make this worker's share of the missing shards, the kinds growing side by side."""
+    data = job.data
+    kinds = {  # their jobs, their folder, their work
+        "clips": (clip_jobs(data), job.folder, write_clips),
+        "faces": (_jobs(_FACE_VALIDATION, data.num_face_shards), job.folder / "faces", write_faces),
+        "traces": (_jobs(1, data.num_trace_shards), job.folder / "traces", write_traces),
+    }
+    due = [
+        ((index + 1) / len(jobs), kind, shard)
+        for kind, (jobs, _, _) in kinds.items()
+        if kind in job.kinds
+        for index, shard in enumerate(jobs)
+    ]
+    for _, kind, shard in sorted(due, key=lambda entry: entry[0])[worker::workers]:
+        _, folder, write = kinds[kind]
+        if not record_path(folder, shard.name).exists():
+            write(job.folder, shard, data)
+
+
+def _jobs(validation: int, train: int) -> list[ShardJob]:
+    return [
+        ShardJob(split=split, number=number)
+        for split, count in (("validation", validation), ("train", train))
+        for number in range(count)
+    ]
 
 
 class Feeder:
@@ -78,8 +91,8 @@ class Feeder:
 
     def start_rendering(self, job: FeederJob) -> None:
         """Start the renderers."""
-        clear_partials(job.folder)
-        clear_partials(job.folder / "traces")
+        for folder in (job.folder, job.folder / "faces", job.folder / "traces"):
+            clear_partials(folder)
         for worker in range(job.data.workers):
             self.start(make_shards, job, worker, job.data.workers)
 

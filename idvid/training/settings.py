@@ -15,6 +15,7 @@ class DataSettings:
 
     num_shards: int  # training shards in all; rendering ends there
     num_validation_shards: int = 2
+    num_face_shards: int = 100  # shards of very short clips of further people, for the backbone
     num_trace_shards: int = 40  # shards of landmark traces, for the planner
     clips_per_shard: int = 25
     traces_per_shard: int = 200
@@ -160,6 +161,7 @@ H200 = TrainingSettings(
     name="h200",
     data=DataSettings(
         num_shards=4_000,
+        num_face_shards=1_000,
         num_trace_shards=100,
         workers=14,
         encode_device="cuda",

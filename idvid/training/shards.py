@@ -7,7 +7,7 @@ bytes. Owns what is drawn; `records` owns the file, `feeder` the processes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +40,10 @@ NUM_CAPTIONS = 3
 TO_PIXEL_CENTRES = np.float32(-0.5)
 TRACE_FPS = 12.0
 _TIMINGS = ((16, 12.0), (8, 6.0))  # frames and fps of even and odd shards
+FACE_TIMING = (3, 0.75)  # a few far apart: for the backbone people count, not frames
+FACE_REFERENCES = 4
+# Numbers of face clips, whose people are in no other clip.
+_FIRST_FACE_CLIP: dict[Split, int] = {"train": 150_000, "validation": 10_000}
 _PURPOSE_PEOPLE = 771  # random stream of how many people a clip has
 
 
@@ -60,24 +64,31 @@ def write_clips(folder: Path, job: ShardJob, data: DataSettings) -> None:
     """Render a shard of clips and put it into the folder."""
     frames, fps = _TIMINGS[job.number % 2]
     first = job.number * data.clips_per_shard
-    clips = [
-        _clip(job.split, first + index, (frames, fps), data)
-        for index in range(data.clips_per_shard)
-    ]
-    captions = json.dumps([clip.pop("captions") for clip in clips])
-    arrays = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
-    notes = {"fps": str(fps), "captions": captions}
-    write_record(record_path(folder, job.name), arrays, notes)
+    casts = [_cast(job.split, first + index) for index in range(data.clips_per_shard)]
+    clips = [_clip(cast, (frames, fps), data) for cast in casts]
+    _write(record_path(folder, job.name), clips, fps)
+
+
+def write_faces(folder: Path, job: ShardJob, data: DataSettings) -> None:
+    """Render a shard of very short clips, each full of people, and put it into the folder."""
+    few = replace(data, num_references=FACE_REFERENCES)
+    first = _FIRST_FACE_CLIP[job.split] + job.number * data.clips_per_shard
+    casts = [_cast(job.split, first + n, MAX_PEOPLE) for n in range(data.clips_per_shard)]
+    clips = [_clip(cast, FACE_TIMING, few) for cast in casts]
+    _write(record_path(folder / "faces", job.name), clips, FACE_TIMING[1])
 
 
 def write_traces(folder: Path, job: ShardJob, data: DataSettings) -> None:
     """Trace the landmarks of a shard of scenes, without rendering, and put it into the folder."""
     first = job.number * data.traces_per_shard
     traces = [_trace(job.split, first + index, data) for index in range(data.traces_per_shard)]
-    captions = json.dumps([trace.pop("captions") for trace in traces])
-    arrays = {name: np.stack([trace[name] for trace in traces]) for name in traces[0]}
-    notes = {"fps": str(TRACE_FPS), "captions": captions}
-    write_record(record_path(folder / "traces", job.name), arrays, notes)
+    _write(record_path(folder / "traces", job.name), traces, TRACE_FPS)
+
+
+def _write(path: Path, rows: list[dict[str, Any]], fps: float) -> None:
+    captions = json.dumps([row.pop("captions") for row in rows])
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    write_record(path, arrays, {"fps": str(fps), "captions": captions})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +105,16 @@ class _Cast:
         return [HANDLES[character] for character in np.argsort(self.places)]
 
 
-def _cast(split: Split, number: int) -> _Cast:
+def _cast(split: Split, number: int, count: int | None = None) -> _Cast:
     rng = np.random.default_rng([scene_seed(split, number), _PURPOSE_PEOPLE])
-    count = int(rng.choice(len(PEOPLE_SHARES), p=PEOPLE_SHARES)) + 1
+    count = count or int(rng.choice(len(PEOPLE_SHARES), p=PEOPLE_SHARES)) + 1
     people = [build_person(sample_person(seed)) for seed in person_seeds(split, number, count)]
     return _Cast(split=split, number=number, people=people, places=rng.permutation(count))
 
 
-def _clip(
-    split: Split, number: int, timing: tuple[int, float], data: DataSettings
-) -> dict[str, Any]:
+def _clip(cast: _Cast, timing: tuple[int, float], data: DataSettings) -> dict[str, Any]:
     """One clip: arrays padded to three people, and its captions."""
-    cast = _cast(split, number)
-    scene = sample_scene(scene_seed(split, number), len(cast.people), *timing)
+    scene = sample_scene(scene_seed(cast.split, cast.number), len(cast.people), *timing)
     clip = render_clip(scene, cast.people, data.width_px, data.height_px)
     portraits = [_portraits(cast, place, data) for place in cast.places]
     images = np.stack([[portrait.image for portrait in row] for row in portraits])

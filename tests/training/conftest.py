@@ -48,6 +48,7 @@ def tiny() -> TrainingSettings:
         data=DataSettings(
             num_shards=2,
             num_validation_shards=1,
+            num_face_shards=2,
             num_trace_shards=1,
             clips_per_shard=2,
             traces_per_shard=3,
