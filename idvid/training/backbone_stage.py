@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_PERSON = 3  # clip frames per person, beside the portraits
 _SHOWN = 12
+_SMALL_PX = 32  # width of a face in a small clip
 _SMALLEST_PX = 28  # faces are shrunk to at least this side and enlarged again
 
 
@@ -59,7 +61,10 @@ class BackboneStage:
         backbone = start_part("backbone", config, starts)[0]
         self._vector = backbone.config["vector"]
         table = torch.randn(self._settings.max_identities, self._vector) * 0.05
-        self.model: nn.Module = Classifier(cast("FaceBackbone", backbone), table)
+        network = cast("FaceBackbone", backbone.to(memory_format=torch.channels_last))
+        self.model: nn.Module = Classifier(network, table)
+        if self._settings.compile and shutil.which("c++"):
+            network.body.compile(dynamic=False)
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Classify a batch of people, several pictures each."""
@@ -80,8 +85,12 @@ class BackboneStage:
         backbone = cast("Classifier", model).backbone.eval()
         chips = torch.cat([shard["chips"].flatten(0, 1) for shard in self._validation.shards])
         per_person = self._validation.shards[0]["chips"].shape[1]
-        vectors = torch.cat([backbone(to_signed(part)).float() for part in chips.split(64)])
         people = torch.arange(len(chips)) // per_person
+        signed = to_signed(chips)
+        aucs = {
+            "auc": verification_auc(_embed(backbone, signed), people),
+            "auc_32px": verification_auc(_embed(backbone, shrunk(signed, _SMALL_PX)), people),
+        }
         rows = [
             np.concatenate(
                 [
@@ -93,7 +102,7 @@ class BackboneStage:
             for n in range(min(_SHOWN, len(chips) // per_person))
         ]
         Image.fromarray(np.concatenate(rows)).save(sheet)
-        return {"auc": verification_auc(vectors.cpu(), people), "people": float(people[-1] + 1)}
+        return aucs | {"people": float(people[-1] + 1)}
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write the backbone without its classifier."""
@@ -147,12 +156,16 @@ def augment(chips: Tensor, draws: Draws) -> Tensor:
 
     faces = torch.where(uniform(1, 1, 1) < 0.5, faces.flip(-1), faces)
     side = int(draws.numpy.integers(_SMALLEST_PX, FACE_SIZE_PX))
-    small = functional.interpolate(faces, (side, side), mode="bilinear", antialias=True)
-    small = functional.interpolate(small, faces.shape[-2:], mode="bilinear", align_corners=False)
-    faces = torch.where(uniform(1, 1, 1) < 0.5, small, faces)
+    faces = torch.where(uniform(1, 1, 1) < 0.5, shrunk(faces, side), faces)
     contrast = 1 + 0.3 * (uniform(1, 1, 1) - 0.5)
     brightness = 0.3 * (uniform(1, 1, 1) - 0.5) + 0.1 * (uniform(3, 1, 1) - 0.5)
     return (faces * contrast + brightness).clamp(-1, 1)
+
+
+def shrunk(faces: Tensor, side: int) -> Tensor:
+    """Faces (B, 3, 112, 112) as they look when they are only `side` pixels wide."""
+    small = functional.interpolate(faces, (side, side), mode="bilinear", antialias=True)
+    return functional.interpolate(small, faces.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def verification_auc(vectors: Tensor, people: Tensor) -> float:
@@ -169,6 +182,10 @@ def verification_auc(vectors: Tensor, people: Tensor) -> float:
     positives, negatives = same.sum(), (~same).sum()
     ranks = rankdata(similarity)[same].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _embed(backbone: FaceBackbone, faces: Tensor) -> Tensor:
+    return torch.cat([backbone(part).float() for part in faces.split(64)]).cpu()
 
 
 def _faces_of(record: Record, index: int, character: int, device: str) -> Tensor:

@@ -73,10 +73,11 @@ class BackboneSettings:
     optimiser: OptimiserSettings
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
-    max_identities: int = 4096  # rows of the classifier; further people are not used
+    max_identities: int = 8192  # rows of the classifier; further people are not used
     images_per_identity: int = 4
     margin: float = 0.3  # CosFace (Wang et al. 2018)
     scale: float = 32.0
+    compile: bool = False  # the convolutions, where a C++ compiler is at hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,8 @@ CPU = TrainingSettings(
         optimiser=OptimiserSettings(num_steps=20_000, batch_size=16, learning_rate=1.5e-3)
     ),
     backbone=BackboneSettings(
-        optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)
+        optimiser=OptimiserSettings(num_steps=12_000, batch_size=64, learning_rate=1e-3),
+        compile=True,
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(
