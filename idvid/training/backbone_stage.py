@@ -70,7 +70,10 @@ class BackboneStage:
         """Classify a batch of people, several pictures each."""
         settings, classifier = self._settings, cast("Classifier", model)
         chips, labels = self._draw(draws)
-        vectors = classifier.backbone(augment(chips, draws))
+        faces = augment(chips, draws)
+        if faces.device.type == "cpu":  # compiled, the other order is many times slower there
+            faces = faces.contiguous(memory_format=torch.channels_last)
+        vectors = classifier.backbone(faces)
         known = classifier.prototypes[: self._known()]
         loss = margin_softmax(vectors, known, labels, settings.margin, settings.scale)
         similarity = vectors.detach().float() @ functional.normalize(known.float(), dim=-1).T

@@ -155,7 +155,7 @@ CPU = TrainingSettings(
         compile=True,
     ),
     planner=PlannerSettings(
-        optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3)
+        optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3, muon=True)
     ),
 )
 

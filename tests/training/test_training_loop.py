@@ -43,7 +43,7 @@ def sources(tiny, shards, folder, tokenizer):
     """Frozen parts trained for four steps, and the latents they make."""
     for stage in (
         AutoencoderStage(tiny, shards, (), "cpu"),
-        BackboneStage(tiny, shards, (), "cpu"),
+        BackboneStage(tiny, shards / "faces", (), "cpu"),
     ):
         stage.pool.poll()
         train(stage, RunSettings(folder=folder / stage.name, model_folder=folder / "model"))

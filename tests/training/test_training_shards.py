@@ -88,6 +88,29 @@ def test_a_shard_holds_what_it_says(tiny, shards):
     assert Record(record_path(shards, "train-00001")).shape("frames")[1] == 8
 
 
+def test_people_of_face_shards_are_in_no_clip(tiny, shards):
+    """A face shard is full of people, and no face of it is in a shard of clips."""
+    record = Record(record_path(shards / "faces", "train-00000"))
+    assert record.array("is_person").all()
+    assert record.shape("frames")[1] == 3
+    clips = Record(record_path(shards, "train-00000")).array("references")
+    for portrait in record.array("references").reshape(-1, *clips.shape[-3:]):
+        assert (portrait != clips.reshape(-1, *clips.shape[-3:])).any(axis=(1, 2, 3)).all()
+
+
+def test_kinds_grow_side_by_side_and_only_those_asked_for(tiny, monkeypatch, tmp_path):
+    made = []
+    for kind in ("clips", "faces", "traces"):
+        monkeypatch.setattr(
+            f"idvid.training.feeder.write_{kind}", lambda *_, kind=kind: made.append(kind)
+        )
+    data = replace(tiny.data, num_shards=38, num_validation_shards=2, num_face_shards=18)
+    make_shards(FeederJob(folder=tmp_path, data=data, kinds=("clips", "faces")))
+    assert (made.count("clips"), made.count("faces")) == (40, 20)
+    assert made[:30].count("faces") == 10
+    assert "traces" not in made
+
+
 def test_a_view_is_written_as_the_array_it_shows(tmp_path):
     view = np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1)
     write_record(tmp_path / "a.safetensors", {"view": view}, {})
