@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
 FRAMES_PER_PERSON = 3  # clip frames per person, beside the portraits
+_STARTING = 2  # pictures of a person from which their prototype starts
 _SHOWN = 12
 _SMALL_PX = 32  # width of a face in a small clip
 _SMALLEST_PX = 28  # faces are shrunk to at least this side and enlarged again
@@ -58,7 +59,7 @@ class BackboneStage:
             "widths": self._settings.widths,
             "blocks": self._settings.blocks,
         }
-        backbone = start_part("backbone", config, starts)[0]
+        backbone, self._is_fresh = start_part("backbone", config, starts)
         self._vector = backbone.config["vector"]
         table = torch.randn(self._settings.max_identities, self._vector) * 0.05
         network = cast("FaceBackbone", backbone.to(memory_format=torch.channels_last))
@@ -69,6 +70,8 @@ class BackboneStage:
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Classify a batch of people, several pictures each."""
         settings, classifier = self._settings, cast("Classifier", model)
+        if not self._is_fresh:
+            self._start_prototypes(classifier)
         chips, labels = self._draw(draws)
         faces = augment(chips, draws)
         if faces.device.type == "cpu":  # compiled, the other order is many times slower there
@@ -111,6 +114,23 @@ class BackboneStage:
         """Write the backbone without its classifier."""
         write_parts(folder, backbone=cast("Classifier", model).backbone)
 
+    @torch.no_grad()
+    def _start_prototypes(self, classifier: Classifier) -> None:
+        """Put the prototypes of new people where a trained backbone already sees them.
+
+        Each person comes up once in hundreds of steps, too seldom to get there from anywhere.
+        """
+        known, started = self._known(), int(classifier.started)
+        if known == started:
+            return
+        chips = torch.cat([shard["chips"][:, :_STARTING] for shard in self.pool.shards])
+        new = chips[started:known]
+        vectors = _embed(classifier.backbone.eval(), to_signed(new.flatten(0, 1)))
+        means = functional.normalize(vectors.unflatten(0, new.shape[:2]).mean(1), dim=-1)
+        classifier.prototypes[started:known] = means.to(classifier.prototypes.device)
+        classifier.started.fill_(known)
+        classifier.backbone.train()
+
     def _known(self) -> int:
         return min(len(self.pool), self._settings.max_identities)
 
@@ -137,6 +157,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.prototypes = nn.Parameter(table)
+        self.started = nn.Buffer(torch.zeros((), dtype=torch.long))  # prototypes put in place
 
 
 @torch.no_grad()

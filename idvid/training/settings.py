@@ -74,7 +74,7 @@ class BackboneSettings:
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
     max_identities: int = 8192  # rows of the classifier; further people are not used
-    images_per_identity: int = 4
+    images_per_identity: int = 2
     margin: float = 0.3  # CosFace (Wang et al. 2018)
     scale: float = 32.0
     compile: bool = False  # the convolutions, where a C++ compiler is at hand
