@@ -87,7 +87,7 @@ def sample_wave(rng: Generator, amplitude: float, hertz: tuple[float, float] = (
 class ActorSpec:
     """One person's part in a scene."""
 
-    place: str  # "left", "middle" or "right"
+    place: str  # "left", "middle_left", "middle", "middle_right" or "right"
     x: float  # decimetres from the picture's middle
     y: float  # height of the head above the others'
     depth: float  # towards the camera

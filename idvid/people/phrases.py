@@ -80,7 +80,9 @@ PATTERNS = {
 }
 PLACES = {
     "left": ("on the left", "at the left", "to the left", "on the left side"),
+    "middle_left": ("to the left of the middle", "in the middle on the left"),
     "middle": ("in the middle", "in the center", "in the centre", "at the center"),
+    "middle_right": ("to the right of the middle", "in the middle on the right"),
     "right": ("on the right", "at the right", "to the right", "on the right side"),
 }
 ACTIONS = {
@@ -107,7 +109,7 @@ EXPRESSIONS = {
     "sad": ("looks sad", "is sad", "looks worried", "looks unhappy"),
 }
 THEN = ("and then", "then", "and after that")
-NUMBERS = {1: "one person", 2: "two people", 3: "three people"}
+NUMBERS = {1: "one person", 2: "two people", 3: "three people", 4: "four people"}
 TOGETHER = (
     "{number}, {names}, are side by side",
     "{names} are together",

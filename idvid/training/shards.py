@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from idvid.people.seeds import Split
     from idvid.training.settings import DataSettings
 
-HANDLES = ("<c1>", "<c2>", "<c3>")  # what captions call character c
-PEOPLE_SHARES = (0.3, 0.6, 0.1)  # clips with 1, 2 and 3 people
+HANDLES = ("<c1>", "<c2>", "<c3>", "<c4>")  # what captions call character c
+PEOPLE_SHARES = (0.3, 0.55, 0.1, 0.05)  # clips with 1, 2, 3 and 4 people
 NUM_CAPTIONS = 3
 # The renderer counts pixels from their corner, aligner and anchors from their centre.
 TO_PIXEL_CENTRES = np.float32(-0.5)
@@ -104,7 +104,7 @@ def _cast(split: Split, number: int) -> _Cast:
 def _clip(
     split: Split, number: int, timing: tuple[int, float], data: DataSettings
 ) -> dict[str, Any]:
-    """One clip: arrays padded to three people, and its captions."""
+    """One clip: arrays padded to MAX_PEOPLE, and its captions."""
     cast = _cast(split, number)
     scene = sample_scene(scene_seed(split, number), len(cast.people), *timing)
     clip = render_clip(scene, cast.people, data.width_px, data.height_px)
@@ -113,11 +113,11 @@ def _clip(
     points = np.stack([[portrait.landmarks for portrait in row] for row in portraits])
     return {
         "frames": clip.frames,  # (T, H, W, 3) uint8
-        "landmarks": _padded(clip.landmarks[cast.places] + TO_PIXEL_CENTRES),  # (3, T, 5, 2) px
-        "visible": _padded(clip.visible[cast.places]),  # (3, T) bool
-        "references": _padded(images),  # (3, R, S, S, 3) uint8
-        "reference_landmarks": _padded(points + TO_PIXEL_CENTRES),  # (3, R, 5, 2) px
-        "is_person": np.arange(MAX_PEOPLE) < len(cast.people),  # (3,)
+        "landmarks": _padded(clip.landmarks[cast.places] + TO_PIXEL_CENTRES),  # (C, T, 5, 2) px
+        "visible": _padded(clip.visible[cast.places]),  # (C, T) bool
+        "references": _padded(images),  # (C, R, S, S, 3) uint8
+        "reference_landmarks": _padded(points + TO_PIXEL_CENTRES),  # (C, R, 5, 2) px
+        "is_person": np.arange(MAX_PEOPLE) < len(cast.people),  # (C,)
         "captions": _captions(scene, cast),
     }
 
@@ -135,7 +135,7 @@ def _trace(split: Split, number: int, data: DataSettings) -> dict[str, Any]:
     scene = sample_scene(scene_seed(split, number), len(cast.people), data.trace_frames, TRACE_FPS)
     landmarks = trace_landmarks(scene, cast.people, data.width_px, data.height_px)
     return {
-        "landmarks": _padded(landmarks[cast.places] / data.height_px),  # (3, T, 5, 2) heights
+        "landmarks": _padded(landmarks[cast.places] / data.height_px),  # (C, T, 5, 2) heights
         "is_person": np.arange(MAX_PEOPLE) < len(cast.people),
         "captions": _captions(scene, cast),
     }
@@ -150,6 +150,6 @@ def _captions(scene: SceneSpec, cast: _Cast) -> list[str]:
 
 
 def _padded(array: NDArray) -> NDArray:
-    """Zeros in place of the people that a clip lacks: the first axis becomes 3."""
+    """Zeros in place of the people that a clip lacks: the first axis becomes MAX_PEOPLE."""
     missing = MAX_PEOPLE - len(array)
     return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
