@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from idvid.errors import InputError
 from idvid.people.background import BackgroundSpec, sample_background
+from idvid.people.events import STILL, CameraPlan, ForegroundSpec, no_events, sample_events
 from idvid.people.light import LIGHT_KINDS, LightSpec, sample_light
-from idvid.people.motion import ACTION_ODDS, ACTIONS, ActorSpec, Wave, sample_wave
+from idvid.people.motion import ACTION_ODDS, ACTIONS, ActorSpec
 from idvid.people.seeds import stream
+from idvid.people.waves import Wave, sample_wave
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -28,6 +30,7 @@ OUTDOORS = ("field", "sea", "trees")
 FIRST_EXPRESSIONS = ("neutral", "smiling", "frowning", "surprised", "sad", "grinning")
 FIRST_ODDS = (0.30, 0.28, 0.10, 0.10, 0.08, 0.14)
 SPREAD = {1: 0.0, 2: 1.42, 3: 2.36, 4: 2.95}  # decimetres from the middle to the outer people
+ASPECT = 1.75  # of the picture that people come into
 BACK_ROW_HEIGHT = 0.42  # decimetres by which the back row of four looks over the front row
 FACES_SPAN = {1: 2.8, 2: 3.45, 3: 4.35, 4: 4.9}  # decimetres of the picture's height
 
@@ -44,6 +47,8 @@ class SceneSpec:
     span: float  # decimetres that the picture is high, at the people's distance
     pan: tuple[Wave, Wave]  # drift of the background, pixels of a 128 px high picture
     actors: tuple[ActorSpec, ...]  # 1..4, from left to right
+    camera: CameraPlan = STILL
+    foreground: ForegroundSpec | None = None
 
     @property
     def duration_s(self) -> float:
@@ -52,9 +57,17 @@ class SceneSpec:
 
 
 def sample_scene(
-    seed: int, num_people: int | None = None, num_frames: int = 16, fps: float = 12.0
+    seed: int,
+    num_people: int | None = None,
+    num_frames: int = 16,
+    fps: float = 12.0,
+    *,
+    eventful: bool = False,
 ) -> SceneSpec:
     """The scene of a seed; the number of people is drawn when it is not given.
+
+    In an `eventful` scene people may come, go and pass each other, things may stand in front of
+    them, and the camera may move and cut; who they are, place, light and acting stay the same.
 
     Raises:
         SeedError: a seed outside 0..999,999.
@@ -66,15 +79,24 @@ def sample_scene(
     if not 1 <= count <= MAX_PEOPLE:
         raise InputError(f"A scene shows 1 to {MAX_PEOPLE} people, not {count}; choose fewer.")
     background = sample_background(stream(seed, 101))
+    span = FACES_SPAN[count] * float(rng.uniform(0.97, 1.04))
+    actors = _sample_actors(seed, count, num_frames / fps)
+    events = no_events(count)
+    if eventful:
+        events = sample_events(stream(seed, 105), [actor.x for actor in actors], span * ASPECT / 2)
     return SceneSpec(
         seed=seed,
         num_frames=num_frames,
         fps=fps,
         light=sample_light(stream(seed, 102), fitting_lights(background.kind)),
         background=background,
-        span=FACES_SPAN[count] * float(rng.uniform(0.97, 1.04)),
+        span=span,
         pan=(sample_wave(rng, 3.0), sample_wave(rng, 1.5)),
-        actors=_sample_actors(seed, count, num_frames / fps),
+        actors=tuple(
+            replace(actor, walk=walk) for actor, walk in zip(actors, events.walks, strict=True)
+        ),
+        camera=events.camera,
+        foreground=events.foreground,
     )
 
 
