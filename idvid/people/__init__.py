@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from idvid.people.clip import PeopleClip, render_clip, trace_landmarks
-    from idvid.people.person import Person, build_person
+    from idvid.people.person import Person, build_person, dress
     from idvid.people.portrait import Portrait, render_portrait
     from idvid.people.sampling import sample_person
     from idvid.people.scene import SceneSpec, sample_scene
@@ -22,6 +22,7 @@ __all__ = [
     "SceneSpec",
     "build_person",
     "check_seed",
+    "dress",
     "render_clip",
     "render_portrait",
     "sample_person",
@@ -37,6 +38,7 @@ _HOME = {
     "SceneSpec": "scene",
     "build_person": "person",
     "check_seed": "seeds",
+    "dress": "person",
     "render_clip": "clip",
     "render_portrait": "portrait",
     "sample_person": "sampling",

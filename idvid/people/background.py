@@ -74,12 +74,16 @@ def paint_background(
         colour=np.array(WALL_COLOURS[spec.colour]),
         rng=np.random.default_rng(spec.seed),
     )
-    picture = PAINTERS[spec.kind](place)
-    tint = np.array(light.ambient[0]) / max(light.ambient[0])
-    picture = picture * (0.35 + 0.65 * tint) * min(1.05, 0.25 + 0.75 * light.brightness)
+    picture = lit(PAINTERS[spec.kind](place), light)
     sigma = spec.blur * height
     picture = gaussian_filter(np.clip(picture, 0, 1), (sigma, sigma, 0), mode="nearest")
     return np.ascontiguousarray(picture, np.float32)
+
+
+def lit(picture: NDArray, light: LightSpec) -> NDArray:
+    """A picture (..., 3) dimmed and tinted by a scene's light."""
+    tint = np.array(light.ambient[0]) / max(light.ambient[0])
+    return picture * (0.35 + 0.65 * tint) * min(1.05, 0.25 + 0.75 * light.brightness)
 
 
 def _wall(place: Place) -> NDArray:

@@ -6,6 +6,7 @@ Left and right are the picture's. Names appear as handles such as `@ana`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
+    from idvid.people.events import Walk
     from idvid.people.motion import ActorSpec
     from idvid.people.scene import SceneSpec
     from idvid.people.spec import PersonSpec
 
 WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
+TOKEN = re.compile(r"<c\d>|[\w-]+")
 HANDLE = re.compile(r"@[\w-]+")
 MIDDLE_AGED, OLD = 0.42, 0.68
 SKIN_STEPS = (0.14, 0.32, 0.52, 0.76)  # melanin up to which the first, second... word fits
@@ -41,7 +44,25 @@ def describe_person(spec: PersonSpec) -> str:
     return f"{first}, in {_clothes(spec, None)}"
 
 
-def caption(scene: SceneSpec, specs: Sequence[PersonSpec], names: Sequence[str], seed: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What a caption must say."""
+
+    dressed: frozenset[int] = frozenset()  # people, from the left, whose clothes are always named
+    max_words: int | None = None  # looks are left out, person by person, until it is as short
+
+
+_FREELY = Telling()
+_LOOKS_SHARES = (0.8, 0.4, 0.15, 0.0)  # of people whose looks are told; the next one if too long
+
+
+def caption(
+    scene: SceneSpec,
+    specs: Sequence[PersonSpec],
+    names: Sequence[str],
+    seed: int,
+    telling: Telling = _FREELY,
+) -> str:
     """One description of a clip; the seed chooses the phrasing and what is left out.
 
     Args:
@@ -49,6 +70,7 @@ def caption(scene: SceneSpec, specs: Sequence[PersonSpec], names: Sequence[str],
         specs: the people from left to right, one per actor.
         names: their names, with or without `@`.
         seed: 0..999,999.
+        telling: what must be said, and in how many words; what happens is always told.
 
     Raises:
         InputError: not as many people or names as the scene has actors.
@@ -61,12 +83,29 @@ def caption(scene: SceneSpec, specs: Sequence[PersonSpec], names: Sequence[str],
         )
     rng = stream(seed, 300)
     handles = ["@" + name.lstrip("@").lower().replace(" ", "_") for name in names]
+    text = ""
+    for share in _LOOKS_SHARES:
+        text = _tell(rng, scene, specs, handles, (telling.dressed, share))
+        if telling.max_words is None or len(TOKEN.findall(text)) <= telling.max_words:
+            break
+    return text
+
+
+def _tell(
+    rng: Generator,
+    scene: SceneSpec,
+    specs: Sequence[PersonSpec],
+    handles: Sequence[str],
+    looks: tuple[frozenset[int], float],
+) -> str:
+    """All sentences; `looks` is whose clothes are named, and the share of people described."""
     sentences = [
-        _person_sentence(rng, actor, spec, handle, len(handles))
-        for actor, spec, handle in zip(scene.actors, specs, handles, strict=True)
+        _person_sentence(rng, actor, spec, (handles, index), (index in looks[0], looks[1]))
+        for index, (actor, spec) in enumerate(zip(scene.actors, specs, strict=True))
     ]
     if len(handles) > 1 and rng.random() < 0.4:
         sentences.insert(0, _together(rng, handles))
+    sentences += event_sentences(rng, scene, handles)
     if rng.random() < 0.85:
         sentences.append(_place_sentence(rng, scene))
     return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in sentences)
@@ -161,7 +200,7 @@ def _clothes(spec: PersonSpec, rng: Generator | None) -> str:
     return _article(f"{colour} {pattern} {garment}")
 
 
-def _looks(rng: Generator, spec: PersonSpec) -> str:
+def _looks(rng: Generator, spec: PersonSpec, is_dressed: bool) -> str:
     """Some of: who, hair, beard, glasses, skin, clothes."""
     features = []
     if rng.random() < 0.9:
@@ -174,21 +213,52 @@ def _looks(rng: Generator, spec: PersonSpec) -> str:
     if rng.random() < 0.25 or not features:
         features.append(_skin(rng, spec))
     text = f"{_noun(rng, spec)} with {_listed(features)}"
-    if rng.random() < 0.75:
+    if rng.random() < 0.75 or is_dressed:
         text += f" {_pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
     return text
 
 
 def _person_sentence(
-    rng: Generator, actor: ActorSpec, spec: PersonSpec, handle: str, count: int
+    rng: Generator,
+    actor: ActorSpec,
+    spec: PersonSpec,
+    who: tuple[Sequence[str], int],
+    looks_wanted: tuple[bool, float],
 ) -> str:
+    (handles, index), (is_dressed, share) = who, looks_wanted
     doing = _doing(rng, actor)
-    place = _pick(rng, ph.PLACES[actor.place]) if count > 1 or rng.random() < 0.3 else ""
-    looks = _looks(rng, spec) if rng.random() < 0.8 else ""
+    if actor.walk is not None:
+        doing = _walking(rng, actor.walk, handles) + ("" if rng.random() < 0.4 else f" and {doing}")
+    is_placed = len(handles) > 1 or rng.random() < 0.3
+    place = _pick(rng, ph.PLACES[actor.place]) if is_placed else ""
+    looks = _looks(rng, spec, is_dressed) if rng.random() < share else ""
+    if is_dressed and not looks:
+        looks = f"{_pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
     kind = ("full" if place else "placeless") if looks else "short"
     pattern = _pick(rng, ph.SENTENCES[kind])
-    text = pattern.format(name=handle, looks=looks, place=place, doing=doing)
+    text = pattern.format(name=handles[index], looks=looks, place=place, doing=doing)
     return re.sub(r" +", " ", text).replace(" ,", ",").strip(" ,")
+
+
+def _walking(rng: Generator, walk: Walk, handles: Sequence[str]) -> str:
+    other = handles[walk.other] if walk.other is not None else ""
+    return _pick(rng, ph.WALKS[walk.kind]).format(side=walk.side, other=other)
+
+
+def event_sentences(rng: Generator, scene: SceneSpec, handles: Sequence[str]) -> list[str]:
+    """What stands in front of somebody, and what the camera does, in that order."""
+    thing, camera, sentences = scene.foreground, scene.camera, []
+    if thing is not None:
+        names = {"thing": _pick(rng, ph.FOREGROUNDS[thing.kind]), "name": handles[thing.actor]}
+        sentences.append(_pick(rng, ph.IN_FRONT).format(**names))
+    if camera.shake is not None and rng.random() < 0.7:
+        sentences.append(_pick(rng, ph.SHAKES))
+    if camera.move != "still":
+        sentences.append(_pick(rng, ph.CAMERA_MOVES[camera.move]))
+    if camera.cut is not None:
+        view = _pick(rng, ph.CUTS[camera.cut.view])
+        sentences.append(view.format(name=handles[camera.cut.actor]))
+    return sentences
 
 
 def _doing(rng: Generator, actor: ActorSpec) -> str:

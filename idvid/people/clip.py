@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from idvid.errors import InputError
 from idvid.people.background import paint_background
+from idvid.people.camera import DISTANCE, Shooting, shoot
+from idvid.people.foreground import cover, paint_foreground
 from idvid.people.light import make_rig
 from idvid.people.motion import perform
-from idvid.people.render import Stage, frames_of, landmarks_px, look_at
+from idvid.people.render import Stage, View, frames_of, landmarks_px
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,14 +22,13 @@ if TYPE_CHECKING:
 
     from idvid.people.anatomy import Motion
     from idvid.people.person import Person
-    from idvid.people.render import Camera
+    from idvid.people.render import Frame
     from idvid.people.scene import SceneSpec
 
-DISTANCE = 14.0  # decimetres from the camera to the people
-HEADROOM, CHIN = 0.16, -1.02  # decimetres above the hair; of the chin below the head joint
+HEADROOM = 0.16  # decimetres above the hair
 TALL = 1.62  # a higher top of the hair lowers its owner, so that heads stay level
 SHADOW_RESOLUTION = 128
-MARGIN = 6  # pixels of background around a 128 px high picture
+NEARER = 1.5  # how much faster than people a thing in the foreground passes a moving camera
 MIN_VISIBLE_POINTS = 4
 
 
@@ -51,21 +52,15 @@ def render_clip(
     Raises:
         InputError: as many persons as the scene has places are needed.
     """
-    motions, camera = _stage(scene, persons, width_px, height_px)
-    margin = round(MARGIN * height_px / 128)
-    size = (height_px + 2 * margin + 1, width_px + 2 * margin + 1)
-    stage = Stage(
-        camera=camera,
-        rig=make_rig(scene.light, [person.tone for person in persons], camera.eye),
-        background=paint_background(scene.background, scene.light, *size),
-        shadow_resolution=SHADOW_RESOLUTION,
-    )
-    scale = height_px / 128
-    drift = np.stack([wave.at(_times(scene)) * scale for wave in scene.pan], 1)
-    frames = frames_of(persons, motions, stage, np.clip(margin + drift, 0, 2 * margin))
+    motions, shooting = _stage(scene, persons, width_px, height_px)
+    rig = make_rig(scene.light, [person.tone for person in persons], shooting.cameras[0].eye)
+    stage = Stage(rig=rig, shadow_resolution=SHADOW_RESOLUTION)
+    frames = frames_of(persons, motions, stage, _views(scene, shooting))
+    if scene.foreground is not None:
+        frames = _covered(scene, shooting, frames)
     owner = np.stack([frame.owner for frame in frames])
     landmarks = np.stack(
-        [landmarks_px(p, m, camera) for p, m in zip(persons, motions, strict=True)]
+        [landmarks_px(p, m, shooting.cameras) for p, m in zip(persons, motions, strict=True)]
     )
     return PeopleClip(
         frames=np.stack([frame.image for frame in frames]),
@@ -73,7 +68,7 @@ def render_clip(
         owner=owner,
         landmarks=landmarks,
         visible=_visible(landmarks, owner),
-        yaw=np.stack([motion.head[:, 0] for motion in motions]).astype(np.float32),
+        yaw=np.stack([motion.head[:, 0] - shooting.turn for motion in motions]).astype(np.float32),
     )
 
 
@@ -81,8 +76,10 @@ def trace_landmarks(
     scene: SceneSpec, persons: Sequence[Person], width_px: int = 224, height_px: int = 128
 ) -> NDArray[np.float32]:
     """The landmarks (n, T, 5, 2) that `render_clip` would give, without rendering."""
-    motions, camera = _stage(scene, persons, width_px, height_px)
-    return np.stack([landmarks_px(p, m, camera) for p, m in zip(persons, motions, strict=True)])
+    motions, shooting = _stage(scene, persons, width_px, height_px)
+    return np.stack(
+        [landmarks_px(p, m, shooting.cameras) for p, m in zip(persons, motions, strict=True)]
+    )
 
 
 def _times(scene: SceneSpec) -> NDArray[np.float64]:
@@ -91,26 +88,60 @@ def _times(scene: SceneSpec) -> NDArray[np.float64]:
 
 def _stage(
     scene: SceneSpec, persons: Sequence[Person], width_px: int, height_px: int
-) -> tuple[list[Motion], Camera]:
-    """Motions with heads at their places, and a camera that cuts no head."""
+) -> tuple[list[Motion], Shooting]:
+    """Motions with heads at their places, and how they are filmed."""
     if len(persons) != len(scene.actors):
         raise InputError(
             f"The scene has {len(scene.actors)} places but {len(persons)} people were given; "
             "give one person per place."
         )
+    times = _times(scene)
     motions, tops = [], []
     for actor, person in zip(scene.actors, persons, strict=True):
-        motion = perform(actor, _times(scene), scene.duration_s)
+        motion = perform(actor, times, scene.duration_s)
         lowered = 0.75 * max(0.0, person.top - TALL)
         motion.position[:, 1] -= person.body.joints["head"][1] + lowered
         motions.append(motion)
         tops.append(actor.y + person.top - lowered + HEADROOM)
-    span = max(scene.span, max(tops) - CHIN + 0.1)
-    target_y = max(max(tops) - span / 2, 0.02)
-    target_y = min(target_y, CHIN + span / 2 - 0.05)
-    focal = height_px * DISTANCE / span
-    camera = look_at((0, target_y + 0.3, DISTANCE), (0, target_y, 0), focal, (width_px, height_px))
-    return motions, camera
+    drift = np.stack([wave.at(times) * height_px / 128 for wave in scene.pan], 1)
+    framing = (scene.span, tops, [actor.x for actor in scene.actors])
+    timing, size = (times, scene.duration_s), (width_px, height_px)
+    return motions, shoot(scene.camera, drift, framing, timing, size)
+
+
+def _views(scene: SceneSpec, shooting: Shooting) -> list[View]:
+    """What each frame is seen by; another side of the people has another part of the place."""
+    size = shooting.background_size
+    backgrounds = [paint_background(scene.background, scene.light, *size)]
+    cut = scene.camera.cut
+    if cut is not None and cut.view == "side":
+        other = replace(scene.background, seed=scene.background.seed + 1)
+        backgrounds.append(paint_background(other, scene.light, *size))
+    return [
+        View(camera, backgrounds[late * (len(backgrounds) - 1)], (float(x), float(y)), float(step))
+        for camera, (x, y), step, late in zip(
+            shooting.cameras,
+            shooting.corners,
+            shooting.steps,
+            shooting.is_after_cut,
+            strict=True,
+        )
+    ]
+
+
+def _covered(scene: SceneSpec, shooting: Shooting, frames: list[Frame]) -> list[Frame]:
+    """The frames with the thing in the foreground before them."""
+    thing = scene.foreground
+    if thing is None:
+        return frames
+    height, width = frames[0].owner.shape
+    camera = shooting.cameras[0]
+    layer = paint_foreground(thing, scene.light, height)
+    x = width / 2 + thing.x * camera.focal_px / DISTANCE
+    return [
+        cover(frame, layer, (x - NEARER * right, -NEARER * down))
+        for frame, (right, down) in zip(frames, shooting.aside_px, strict=True)
+    ]
 
 
 def _visible(landmarks: NDArray, owner: NDArray) -> NDArray[np.bool_]:

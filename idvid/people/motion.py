@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from idvid.people.anatomy import Motion, expression_names
+from idvid.people.events import WALK_HEAD_TURN, WALK_TURN, Walk
 from idvid.people.noise import smoothstep
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
     from numpy.typing import NDArray
+
+    from idvid.people.waves import Wave
 
 
 def _pair(name: str, weight: float) -> dict[str, float]:
@@ -56,38 +58,10 @@ BLINK_SECONDS = 0.11  # half width of a blink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wave:
-    """Smooth idle movement: a sum of sines."""
-
-    terms: tuple[tuple[float, float, float], ...]  # amplitude, hertz, phase
-
-    def at(self, time_s: NDArray) -> NDArray[np.float64]:
-        """Values (T,)."""
-        total = np.zeros(len(time_s))
-        for amplitude, hertz, phase in self.terms:
-            total += amplitude * np.sin(2 * np.pi * hertz * time_s + phase)
-        return total
-
-
-def sample_wave(rng: Generator, amplitude: float, hertz: tuple[float, float] = (0.12, 0.7)) -> Wave:
-    """Three sines that reach about the amplitude."""
-    return Wave(
-        terms=tuple(
-            (
-                float(amplitude * rng.uniform(0.16, 0.53)),
-                float(rng.uniform(*hertz)),
-                float(rng.uniform(0, 2 * np.pi)),
-            )
-            for _ in range(3)
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ActorSpec:
     """One person's part in a scene."""
 
-    place: str  # "left", "middle" or "right"
+    place: str  # "left", "middle_left", "middle", "middle_right" or "right"
     x: float  # decimetres from the picture's middle
     y: float  # height of the head above the others'
     depth: float  # towards the camera
@@ -104,6 +78,7 @@ class ActorSpec:
     action_strength: float
     mumble: Wave  # how much a talking mouth opens
     blinks_s: tuple[float, ...]
+    walk: Walk | None = None
 
 
 def expression_curve(actor: ActorSpec, time_s: NDArray, duration_s: float) -> NDArray[np.float32]:
@@ -132,9 +107,14 @@ def perform(actor: ActorSpec, time_s: NDArray, duration_s: float) -> Motion:
     _act(actor.action, on, beat, (head, body_yaw, gaze))
     _speak(actor, on, time_s, expression)
     _blink(actor, time_s, gaze, expression)
-    head[:, 0] = np.clip(head[:, 0], -YAW_LIMIT, YAW_LIMIT)
     zero = np.zeros(len(time_s))
     position = np.stack([actor.x + waves[6], actor.y + waves[7], zero + actor.depth], 1)
+    if actor.walk is not None:
+        offset, aside = actor.walk.at(time_s, duration_s)
+        position += offset
+        head[:, 0] += WALK_HEAD_TURN * aside
+        body_yaw = body_yaw + WALK_TURN * aside
+    head[:, 0] = np.clip(head[:, 0], -YAW_LIMIT, YAW_LIMIT)
     return Motion(expression=expression, head=head, body_yaw=body_yaw, gaze=gaze, position=position)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,8 @@ from idvid.people.surfaces import Look
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from idvid.people.spec import ClothesSpec
+
 OCCLUSION_DIRECTIONS, OCCLUSION_RESOLUTION = 28, 112
 BUST_CENTRE = (0.0, 6.6, 0.2)
 
@@ -62,15 +64,7 @@ class Person:
 def build_person(spec: PersonSpec) -> Person:
     """Meshes and skin map of a person (about 0.2 s)."""
     body = shape_body(spec)
-    gap = cloth_gap(spec.clothes.neckline)
-    parts = [_base_part(spec, body, gap), clothes_part(spec.clothes, body, gap)]
-    parts += hair_parts(spec.hair, body)
-    beard = beard_part(spec, body)
-    parts += [beard] if beard is not None else []
-    parts += glasses_parts(spec.glasses, body) if spec.glasses is not None else []
-    mesh = join(parts)
-    fixed = np.flatnonzero(np.abs(mesh.fixed_normals).sum(1) > 0)
-    _bake_occlusion(mesh, fixed)
+    mesh, fixed = _assemble(spec, body)
     return Person(
         spec=spec,
         body=body,
@@ -81,6 +75,31 @@ def build_person(spec: PersonSpec) -> Person:
         texture=bake_skin(spec),
         top=float(mesh.vertices[:, 1].max() - body.joints["head"][1]),
         tone=skin_tone(spec.skin),
+    )
+
+
+def _assemble(spec: PersonSpec, body: Body) -> tuple[Mesh, NDArray]:
+    """All parts as one mesh with ambient occlusion, and the vertices with normals of their own."""
+    gap = cloth_gap(spec.clothes.neckline)
+    parts = [_base_part(spec, body, gap), clothes_part(spec.clothes, body, gap)]
+    parts += hair_parts(spec.hair, body)
+    beard = beard_part(spec, body)
+    parts += [beard] if beard is not None else []
+    parts += glasses_parts(spec.glasses, body) if spec.glasses is not None else []
+    mesh = join(parts)
+    fixed = np.flatnonzero(np.abs(mesh.fixed_normals).sum(1) > 0)
+    _bake_occlusion(mesh, fixed)
+    return mesh, fixed
+
+
+def dress(person: Person, clothes: ClothesSpec) -> Person:
+    """The same person in other clothes (about 0.03 s; next to nothing with the same neckline)."""
+    spec = replace(person.spec, clothes=clothes)
+    if clothes.neckline == person.spec.clothes.neckline:
+        return replace(person, spec=spec, look=_look(spec))
+    mesh, fixed = _assemble(spec, person.body)
+    return replace(
+        person, spec=spec, look=_look(spec), mesh=mesh, fixed=fixed, casts=mesh.materials != LASH
     )
 
 

@@ -80,7 +80,9 @@ PATTERNS = {
 }
 PLACES = {
     "left": ("on the left", "at the left", "to the left", "on the left side"),
+    "middle_left": ("to the left of the middle", "in the middle on the left"),
     "middle": ("in the middle", "in the center", "in the centre", "at the center"),
+    "middle_right": ("to the right of the middle", "in the middle on the right"),
     "right": ("on the right", "at the right", "to the right", "on the right side"),
 }
 ACTIONS = {
@@ -107,7 +109,7 @@ EXPRESSIONS = {
     "sad": ("looks sad", "is sad", "looks worried", "looks unhappy"),
 }
 THEN = ("and then", "then", "and after that")
-NUMBERS = {1: "one person", 2: "two people", 3: "three people"}
+NUMBERS = {1: "one person", 2: "two people", 3: "three people", 4: "four people"}
 TOGETHER = (
     "{number}, {names}, are side by side",
     "{names} are together",
@@ -169,4 +171,53 @@ PLACE_AND_LIGHT = (
     "the background is {background}, with {light}",
     "in front of {background}, {light}",
     "{background} in the background and {light}",
+)
+WALKS = {
+    "enter": (
+        "comes in from the {side}",
+        "enters from the {side}",
+        "walks in from the {side}",
+    ),
+    "leave": ("leaves to the {side}", "goes away to the {side}", "walks out to the {side}"),
+    "front": (
+        "walks past {other} to the {side}",
+        "goes to the {side} in front of {other}",
+        "passes in front of {other} to the {side}",
+    ),
+    "behind": (
+        "walks behind {other} to the {side}",
+        "goes to the {side} behind {other}",
+        "passes behind {other} to the {side}",
+    ),
+    "aside": ("moves to the {side}", "goes to the {side}", "walks to the {side}"),
+}
+CAMERA_MOVES = {
+    "pan_left": ("the camera moves to the left", "the camera pans left"),
+    "pan_right": ("the camera moves to the right", "the camera pans right"),
+    "zoom_in": ("the camera moves closer", "the camera zooms in", "the camera comes closer"),
+    "zoom_out": ("the camera moves back", "the camera zooms out", "the camera moves away"),
+}
+SHAKES = ("the camera shakes", "the camera is not still", "a handheld camera")
+CUTS = {
+    "close": (
+        "then the camera cuts to {name}",
+        "then the camera cuts to a close view of {name}",
+        "cut to a close view of {name}",
+    ),
+    "side": (
+        "then the camera cuts to a view from the side",
+        "the camera cuts to the side",
+        "cut to a view from the side",
+    ),
+    "wide": (
+        "then the camera cuts to a wide view",
+        "the camera cuts to a view from far away",
+        "cut to a wide view",
+    ),
+}
+FOREGROUNDS = {"plant": ("plant",), "pillar": ("pillar", "column"), "lamp": ("lamp",)}
+IN_FRONT = (
+    "a {thing} is in front of {name}",
+    "{name} is behind a {thing}",
+    "in front of {name} there is a {thing}",
 )

@@ -90,20 +90,18 @@ def paint_person(who: Painted, rig: Rig, seen: Buffers, canvas: Canvas) -> None:
 
 
 @kernel
-def develop(
-    canvas: Canvas, background: NDArray, shift: tuple, curve: NDArray, out: NDArray
-) -> None:
+def develop(canvas: Canvas, background: NDArray, view: tuple, curve: NDArray, out: NDArray) -> None:
     """Put the background behind the people and encode as sRGB bytes.
 
     Args:
         canvas: the shaded people.
         background: (H + margin, W + margin, 3) linear light, already tone-mapped.
-        shift: (x, y) pixels of the picture's corner in the background, may be fractional.
+        view: (x, y) pixels of the picture's corner in the background, may be fractional, and the
+            pixels of the background per pixel of the picture.
         curve: sRGB bytes of linear light 0..1.
         out: (H, W, 3) uint8.
     """
-    x0, y0 = int(shift[0]), int(shift[1])
-    fx, fy = shift[0] - x0, shift[1] - y0
+    x0, y0, step = view
     top = curve.shape[0] - 1
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
@@ -111,7 +109,9 @@ def develop(
             for c in range(3):
                 value = canvas.light[y, x, c]
                 if empty > 1e-3:
-                    i, j = y + y0, x + x0
+                    fx, fy = x0 + x * step, y0 + y * step
+                    i, j = int(fy), int(fx)
+                    fx, fy = fx - j, fy - i
                     above = background[i, j, c] * (1 - fx) + background[i, j + 1, c] * fx
                     below = background[i + 1, j, c] * (1 - fx) + background[i + 1, j + 1, c] * fx
                     value += empty * (above * (1 - fy) + below * fy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from idvid.people.anatomy import Motion, expression_names
 from idvid.people.background import BackgroundSpec, paint_background, sample_background
 from idvid.people.light import make_rig, sample_light
 from idvid.people.motion import EXPRESSIONS
-from idvid.people.render import Stage, frames_of, landmarks_px, look_at
+from idvid.people.render import Stage, View, frames_of, landmarks_px, look_at
 from idvid.people.scene import fitting_lights
 from idvid.people.seeds import stream
 
@@ -43,7 +43,12 @@ class Portrait:
 
 
 def render_portrait(
-    person: Person, seed: int, size_px: int = 256, neutral: bool = False
+    person: Person,
+    seed: int,
+    size_px: int = 256,
+    *,
+    neutral: bool = False,
+    varied: bool = False,
 ) -> Portrait:
     """A portrait whose light, pose, expression and place follow from the seed.
 
@@ -51,6 +56,7 @@ def render_portrait(
         person: who.
         seed: 0..999,999.
         size_px: side of the picture.
+        varied: further from a good portrait: turned more, nearer or further away, in any light.
         neutral: frontal, without expression, in soft light before a grey wall.
 
     Raises:
@@ -58,33 +64,47 @@ def render_portrait(
     """
     rng = stream(seed, 200)
     motion = _still() if neutral else _casual(rng)
+    distance_factor = _vary(stream(seed, 202), motion) if varied else 1.0
     motion.position[:, 1] -= person.body.joints["head"][1]
     top = max(person.top + 0.2, 1.6)
-    span = max(SPAN, top + 1.9)
+    span = max(SPAN, top + 1.9) * distance_factor
     target = (0.0, top - span / 2, 0.3)
     focal = size_px * DISTANCE / span
     camera = look_at((0, target[1] + 0.15, DISTANCE), target, focal, (size_px, size_px))
-    background, light = _setting(stream(seed, 201), neutral)
+    background, light = _setting(stream(seed, 201), neutral, varied)
     stage = Stage(
-        camera=camera,
         rig=make_rig(light, [person.tone], camera.eye),
-        background=paint_background(background, light, size_px + 2, size_px + 2),
         shadow_resolution=SHADOW_RESOLUTION,
     )
-    frame = frames_of([person], [motion], stage, np.zeros((1, 2)))[0]
+    backdrop = paint_background(background, light, size_px + 2, size_px + 2)
+    view = View(camera, backdrop, (0.0, 0.0), 1.0)
+    frame = frames_of([person], [motion], stage, [view])[0]
     return Portrait(
         image=frame.image,
-        landmarks=landmarks_px(person, motion, camera)[0],
+        landmarks=landmarks_px(person, motion, [camera])[0],
         face_mask=frame.face > 0,
     )
 
 
-def _setting(rng: Generator, neutral: bool) -> tuple:
+def _setting(rng: Generator, neutral: bool, varied: bool) -> tuple:
     if neutral:
         background = BackgroundSpec(kind="wall", colour="grey", blur=0.02, seed=1)
         return background, sample_light(np.random.default_rng(0), ("soft",))
     background = sample_background(rng)
+    if varied:
+        light = sample_light(rng)
+        return background, replace(
+            light, brightness=light.brightness * float(rng.uniform(0.6, 1.1))
+        )
     return background, sample_light(rng, fitting_lights(background.kind))
+
+
+def _vary(rng: Generator, motion: Motion) -> float:
+    """Turn somebody further aside, in place; how many times as much the photo shows."""
+    motion.head[0] += rng.uniform((-0.32, -0.16, -0.16), (0.32, 0.16, 0.16))
+    motion.body_yaw[0] += rng.uniform(-0.4, 0.4)
+    motion.expression[:] *= rng.uniform(0.8, 1.15)
+    return float(rng.uniform(0.85, 1.35))
 
 
 def _still() -> Motion:

@@ -49,10 +49,17 @@ class Frame(NamedTuple):
 class Stage:
     """What stays the same over a clip."""
 
-    camera: Camera
     rig: Rig
-    background: NDArray[np.float32]  # (H + margin, W + margin, 3) linear light
     shadow_resolution: int
+
+
+class View(NamedTuple):
+    """What a frame is seen by and seen before."""
+
+    camera: Camera
+    background: NDArray[np.float32]  # (H + margin, W + margin, 3) linear light
+    corner: tuple[float, float]  # px (x, y) of the picture's corner in the background
+    step: float  # px of the background per px of the picture
 
 
 def _srgb_curve() -> NDArray[np.uint8]:
@@ -72,13 +79,16 @@ def look_at(eye: Sequence[float], target: Sequence[float], focal_px: float, size
     return Camera(place, basis, float(focal_px), size[0], size[1])
 
 
-def landmarks_px(person: Person, motion: Motion, camera: Camera) -> NDArray[np.float32]:
-    """The five landmarks (T, 5, 2) in pixels, without rendering."""
+def landmarks_px(person: Person, motion: Motion, cameras: Sequence[Camera]) -> NDArray[np.float32]:
+    """The five landmarks (T, 5, 2) in pixels, without rendering; one camera per frame."""
     world = pose_landmarks(person.body, motion, load_asset())
-    seen = (world - camera.eye.astype(float)) @ camera.basis.T.astype(float)
-    scale = camera.focal_px / -seen[..., 2]
-    x = camera.width_px / 2 + seen[..., 0] * scale
-    y = camera.height_px / 2 - seen[..., 1] * scale
+    eyes = np.stack([camera.eye for camera in cameras]).astype(float)
+    bases = np.stack([camera.basis for camera in cameras]).astype(float)
+    focal = np.array([camera.focal_px for camera in cameras])
+    seen = (world - eyes[:, None]) @ bases.transpose(0, 2, 1)
+    scale = focal[:, None] / -seen[..., 2]
+    x = cameras[0].width_px / 2 + seen[..., 0] * scale
+    y = cameras[0].height_px / 2 - seen[..., 1] * scale
     return np.stack([x, y], -1).astype(np.float32)
 
 
@@ -121,10 +131,10 @@ def pose_person(person: Person, motion: Motion, bones: NDArray, t: int, camera: 
 
 
 def render_frame(
-    people: Sequence[Person], poses: Sequence[Posed], stage: Stage, shift: tuple[float, float]
+    people: Sequence[Person], poses: Sequence[Posed], stage: Stage, view: View
 ) -> Frame:
-    """Draw posed people; `shift` is the picture's corner in the background, in pixels."""
-    camera = stage.camera
+    """Draw posed people."""
+    camera, rig = view.camera, stage.rig._replace(eye=view.camera.eye)
     height, width = camera.height_px, camera.width_px
     seen = empty_buffers(height * SAMPLES, width * SAMPLES)
     first, starts = 0, []
@@ -143,9 +153,9 @@ def render_frame(
         painted = Painted(
             person.mesh, posed, person.look, person.texture, shadow, starts[number - 1], number
         )
-        paint_person(painted, stage.rig, seen, canvas)
+        paint_person(painted, rig, seen, canvas)
     image = np.empty((height, width, 3), np.uint8)
-    develop(canvas, stage.background, shift, SRGB, image)
+    develop(canvas, view.background, (*view.corner, view.step), SRGB, image)
     face = np.where(np.isin(canvas.part, FACE_PARTS), canvas.owner, 0).astype(np.uint8)
     return Frame(image, face, canvas.owner)
 
@@ -157,17 +167,15 @@ def _shadow(person: Person, posed: Posed, stage: Stage) -> DepthMap:
 
 
 def frames_of(
-    people: Sequence[Person], motions: Sequence[Motion], stage: Stage, shifts: NDArray
+    people: Sequence[Person], motions: Sequence[Motion], stage: Stage, views: Sequence[View]
 ) -> list[Frame]:
-    """Every frame of a clip; `shifts` (T, 2) pixels."""
+    """Every frame of a clip, one per view."""
     bones = [bone_matrices(p.body.joints, m) for p, m in zip(people, motions, strict=True)]
     frames = []
-    for t in range(len(shifts)):
+    for t, view in enumerate(views):
         poses = [
-            pose_person(p, m, b, t, stage.camera)
+            pose_person(p, m, b, t, view.camera)
             for p, m, b in zip(people, motions, bones, strict=True)
         ]
-        frames.append(
-            render_frame(people, poses, stage, (float(shifts[t, 0]), float(shifts[t, 1])))
-        )
+        frames.append(render_frame(people, poses, stage, view))
     return frames

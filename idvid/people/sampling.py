@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -225,6 +226,20 @@ def _sample_glasses(rng: Generator) -> sp.GlassesSpec | None:
     wears, frame = rng.random() < 0.24, sp.FRAMES[rng.integers(len(sp.FRAMES))]
     colour = tuple(sp.FRAME_COLOURS)[rng.integers(len(sp.FRAME_COLOURS))]
     return sp.GlassesSpec(frame=frame, colour=colour) if wears else None
+
+
+def sample_other_clothes(rng: Generator, worn: sp.ClothesSpec) -> sp.ClothesSpec:
+    """Clothes that nobody takes for those worn: of another colour, two times in three cut alike."""
+    others = [name for name in sp.CLOTH_COLOURS if name not in (worn.colour, worn.second_colour)]
+    first, second = rng.choice(len(others), 2, replace=False)
+    drawn = _sample_clothes(rng)
+    is_alike = rng.random() < 2 / 3
+    return replace(
+        drawn,
+        colour=others[first],
+        second_colour=others[second],
+        neckline=worn.neckline if is_alike else drawn.neckline,
+    )
 
 
 def _sample_clothes(rng: Generator) -> sp.ClothesSpec:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from idvid.errors import InputError
 from idvid.people.background import BackgroundSpec, sample_background
+from idvid.people.events import STILL, CameraPlan, ForegroundSpec, no_events, sample_events
 from idvid.people.light import LIGHT_KINDS, LightSpec, sample_light
-from idvid.people.motion import ACTION_ODDS, ACTIONS, ActorSpec, Wave, sample_wave
+from idvid.people.motion import ACTION_ODDS, ACTIONS, ActorSpec
 from idvid.people.seeds import stream
+from idvid.people.waves import Wave, sample_wave
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-MAX_PEOPLE = 3
-PEOPLE_ODDS = (0.3, 0.45, 0.25)
-PLACES = {1: ("middle",), 2: ("left", "right"), 3: ("left", "middle", "right")}
+MAX_PEOPLE = 4
+PEOPLE_ODDS = (0.3, 0.45, 0.25)  # of 1, 2 and 3; four only stand together where asked for
+PLACES = {
+    1: ("middle",),
+    2: ("left", "right"),
+    3: ("left", "middle", "right"),
+    4: ("left", "middle_left", "middle_right", "right"),
+}
 OUTDOORS = ("field", "sea", "trees")
 FIRST_EXPRESSIONS = ("neutral", "smiling", "frowning", "surprised", "sad", "grinning")
 FIRST_ODDS = (0.30, 0.28, 0.10, 0.10, 0.08, 0.14)
-SPREAD = {1: 0.0, 2: 1.42, 3: 2.36}  # decimetres from the middle to the outer people
-FACES_SPAN = {1: 2.8, 2: 3.45, 3: 4.35}  # decimetres of the picture's height
+SPREAD = {1: 0.0, 2: 1.42, 3: 2.36, 4: 2.95}  # decimetres from the middle to the outer people
+ASPECT = 1.75  # of the picture that people come into
+BACK_ROW_HEIGHT = 0.42  # decimetres by which the back row of four looks over the front row
+FACES_SPAN = {1: 2.8, 2: 3.45, 3: 4.35, 4: 4.9}  # decimetres of the picture's height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +46,9 @@ class SceneSpec:
     background: BackgroundSpec
     span: float  # decimetres that the picture is high, at the people's distance
     pan: tuple[Wave, Wave]  # drift of the background, pixels of a 128 px high picture
-    actors: tuple[ActorSpec, ...]  # 1..3, from left to right
+    actors: tuple[ActorSpec, ...]  # 1..4, from left to right
+    camera: CameraPlan = STILL
+    foreground: ForegroundSpec | None = None
 
     @property
     def duration_s(self) -> float:
@@ -46,29 +57,46 @@ class SceneSpec:
 
 
 def sample_scene(
-    seed: int, num_people: int | None = None, num_frames: int = 16, fps: float = 12.0
+    seed: int,
+    num_people: int | None = None,
+    num_frames: int = 16,
+    fps: float = 12.0,
+    *,
+    eventful: bool = False,
 ) -> SceneSpec:
     """The scene of a seed; the number of people is drawn when it is not given.
 
+    In an `eventful` scene people may come, go and pass each other, things may stand in front of
+    them, and the camera may move and cut; who they are, place, light and acting stay the same.
+
     Raises:
         SeedError: a seed outside 0..999,999.
-        InputError: a number of people other than 1 to 3.
+        InputError: a number of people other than 1 to 4.
     """
     rng = stream(seed, 100)
-    drawn = 1 + int(rng.choice(MAX_PEOPLE, p=PEOPLE_ODDS))
+    drawn = 1 + int(rng.choice(len(PEOPLE_ODDS), p=PEOPLE_ODDS))
     count = drawn if num_people is None else num_people
     if not 1 <= count <= MAX_PEOPLE:
         raise InputError(f"A scene shows 1 to {MAX_PEOPLE} people, not {count}; choose fewer.")
     background = sample_background(stream(seed, 101))
+    span = FACES_SPAN[count] * float(rng.uniform(0.97, 1.04))
+    actors = _sample_actors(seed, count, num_frames / fps)
+    events = no_events(count)
+    if eventful:
+        events = sample_events(stream(seed, 105), [actor.x for actor in actors], span * ASPECT / 2)
     return SceneSpec(
         seed=seed,
         num_frames=num_frames,
         fps=fps,
         light=sample_light(stream(seed, 102), fitting_lights(background.kind)),
         background=background,
-        span=FACES_SPAN[count] * float(rng.uniform(0.97, 1.04)),
+        span=span,
         pan=(sample_wave(rng, 3.0), sample_wave(rng, 1.5)),
-        actors=_sample_actors(seed, count, num_frames / fps),
+        actors=tuple(
+            replace(actor, walk=walk) for actor, walk in zip(actors, events.walks, strict=True)
+        ),
+        camera=events.camera,
+        foreground=events.foreground,
     )
 
 
@@ -86,17 +114,22 @@ def fitting_lights(background_kind: str) -> tuple[str, ...]:
 def _sample_actors(seed: int, count: int, duration_s: float) -> tuple[ActorSpec, ...]:
     rng = stream(seed, 103)
     order = rng.permutation(count)  # who stands nearer
+    if count == MAX_PEOPLE:  # every second one in a row behind, over the shoulders of the others
+        order = np.array((0, 2, 0.6, 2.6)) + 0.2 * order
+        order = order if rng.random() < 0.5 else order[::-1]
     actors = []
     for k, place in enumerate(PLACES[count]):
         middle = 0.0 if count == 1 else (k / (count - 1) * 2 - 1) * SPREAD[count]
         x = middle + rng.uniform(-0.25, 0.25) * (1.6 if count == 1 else 0.5)
         depth = (order[k] - (count - 1) / 2) * 0.42 + rng.uniform(-0.08, 0.08)
-        actors.append(_sample_actor(stream(seed, 104, k), place, (x, depth), duration_s))
+        behind = BACK_ROW_HEIGHT if count == MAX_PEOPLE and order[k] < 1.5 else 0.0
+        spot = (x, behind, depth)
+        actors.append(_sample_actor(stream(seed, 104, k), place, spot, duration_s))
     return tuple(actors)
 
 
 def _sample_actor(
-    rng: Generator, place: str, spot: tuple[float, float], duration_s: float
+    rng: Generator, place: str, spot: tuple[float, float, float], duration_s: float
 ) -> ActorSpec:
     inwards = -np.sign(spot[0]) * min(1.0, abs(spot[0]))
     action = ACTIONS[int(rng.choice(len(ACTIONS), p=ACTION_ODDS))]
@@ -108,8 +141,8 @@ def _sample_actor(
     return ActorSpec(
         place=place,
         x=float(spot[0]),
-        y=float(rng.normal(0, 0.05)),
-        depth=float(spot[1]),
+        y=float(spot[1] + rng.normal(0, 0.05)),
+        depth=float(spot[2]),
         head=(
             float(np.clip(rng.normal(0.10 * inwards, 0.16), -0.4, 0.4)),
             float(rng.normal(0, 0.05)),

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from idvid.conditioning.wan_tokens import ReferenceCrops
 
-NAMES = {"<c1>": "Ana", "<c2>": "Ben", "<c3>": "Cleo"}  # captions call character c a handle
+# Captions call character c a handle.
+NAMES = {"<c1>": "Ana", "<c2>": "Ben", "<c3>": "Cleo", "<c4>": "Dan"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 NUM_VARIANTS = 2  # draws of references per clip
-MAX_CHOSEN = 4  # references in one draw: 1..4
+MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 _FROZEN = ("autoencoder", "backbone")
 _CLIP_ARRAYS = (
     "frames",
@@ -151,12 +151,12 @@ def _encode_clip(
     return {
         "latents": _half(latents),  # (T, C, h, w)
         "anchors": _half(torch.stack(anchors)),  # (V, T, C + 1, h, w)
-        "chosen": chosen,  # (V, 3, MAX_CHOSEN) index of each drawn reference, -1 none
-        "vectors": _half(vectors),  # (3, R, E)
-        "patches": _half(patches),  # (3, R, P, F)
-        "landmarks": heights.astype(np.float32),  # (3, T, 5, 2) in frame heights
-        "visible": clip["visible"],  # (3, T)
-        "is_person": clip["is_person"],  # (3,)
+        "chosen": chosen,  # (V, C, MAX_CHOSEN) index of each drawn reference, -1 none
+        "vectors": _half(vectors),  # (C, R, E)
+        "patches": _half(patches),  # (C, R, P, F)
+        "landmarks": heights.astype(np.float32),  # (C, T, 5, 2) in frame heights
+        "visible": clip["visible"],  # (C, T)
+        "is_person": clip["is_person"],  # (C,)
     }
 
 
@@ -172,7 +172,7 @@ def _pictures(images: np.ndarray, points: np.ndarray, device: torch.device) -> R
 def _features(
     pictures: Sequence[ReferencePictures | None], frozen: FrozenModels
 ) -> tuple[Tensor, Tensor]:
-    """Vectors (3, R, E) and patches (3, R, P, F), zero for characters that are not there."""
+    """Vectors (C, R, E) and patches (C, R, P, F), zero for characters that are not there."""
     given = [
         None if item is None else reference_features(item, frozen.backbone, frozen.autoencoder)
         for item in pictures
@@ -184,7 +184,7 @@ def _features(
 
 
 def _choose(pictures: Sequence[ReferencePictures | None], rng: np.random.Generator) -> np.ndarray:
-    """Draw 1 to MAX_CHOSEN references of each character: (3, MAX_CHOSEN) indices, -1 none."""
+    """Draw 1 to MAX_CHOSEN references of each character: (C, MAX_CHOSEN) indices, -1 none."""
     chosen = np.full((len(pictures), MAX_CHOSEN), -1, np.int64)
     for row, item in zip(chosen, pictures, strict=True):
         if item is None:

@@ -20,7 +20,8 @@ from idvid.training.objective import (
     frame_levels,
     rename_slots,
 )
-from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of
+from idvid.training.pool import Draws, ShardKind, ShardPool, padded_to, tensors_of
+from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.stage import start_part, write_parts
 from idvid.training.vocabulary import caption_ids
 
@@ -140,7 +141,8 @@ class PlannerStage:
 
 def read_traces(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
     """The tensors of one shard of traces; captions as ids."""
-    tensors = tensors_of(record, "landmarks", "is_person")
+    raw = tensors_of(record, "landmarks", "is_person")
+    tensors = {name: padded_to(values, 1, MAX_PEOPLE) for name, values in raw.items()}
     seconds = torch.arange(tensors["landmarks"].shape[2]) / float(record.notes["fps"])
     tensors["time_s"] = seconds.expand(len(tensors["landmarks"]), -1)
     tensors["ids"] = caption_ids(record, tokenizer)
@@ -178,7 +180,7 @@ def planner_loss(model: nn.Module, rows: dict[str, Tensor], generator: torch.Gen
 
 def draw_plans(path: Path, made: Tensor, truth: Tensor, is_person: Tensor) -> None:
     """Planned landmarks above true ones, the path of every face in its character's colour."""
-    colours, columns = ("#e05050", "#40a040", "#4070e0"), 4
+    colours, columns = ("#e05050", "#40a040", "#4070e0", "#b060c0"), 4
     width = round(_SHEET_SCALE * 1.75)
     picture = Image.new("RGB", (width * columns, 4 * _SHEET_SCALE), "white")
     pen = ImageDraw.Draw(picture)

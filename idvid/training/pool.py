@@ -130,6 +130,13 @@ def tensors_of(record: Record, *names: str) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.asarray(record.array(name))) for name in names}
 
 
+def padded_to(values: Tensor, dim: int, size: int, filling: float = 0) -> Tensor:
+    """The values with `dim` brought to `size`: shards of different ages hold different paddings."""
+    shape = list(values.shape)
+    shape[dim] = size - shape[dim]
+    return torch.cat([values, values.new_full(shape, filling)], dim)
+
+
 def to_signed(pictures: Tensor) -> Tensor:
     """Pictures uint8 (..., H, W, 3) to floats (..., 3, H, W) in -1..1."""
     return pictures.movedim(-1, -3).float() / 127.5 - 1

@@ -7,44 +7,43 @@ bytes. Owns what is drawn; `records` owns the file, `feeder` the processes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from idvid.people import (
     build_person,
+    dress,
     render_clip,
     render_portrait,
-    sample_person,
-    sample_scene,
     trace_landmarks,
 )
-from idvid.people.captions import caption
+from idvid.training.casting import captions_of, plan_clip, plan_photos
 from idvid.training.records import record_path, write_record
-from idvid.training.seeding import MAX_PEOPLE, detail_seed, person_seeds, scene_seed
+from idvid.training.seeding import MAX_PEOPLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from idvid.people import Person, Portrait, SceneSpec
+    from idvid.people import Person, Portrait
     from idvid.people.seeds import Split
+    from idvid.training.casting import ClipPlan, PhotoPlan
     from idvid.training.settings import DataSettings
 
-HANDLES = ("<c1>", "<c2>", "<c3>")  # what captions call character c
-PEOPLE_SHARES = (0.3, 0.6, 0.1)  # clips with 1, 2 and 3 people
-NUM_CAPTIONS = 3
+DATA_VERSION = 2  # noted in every shard; 1 had three people at most and nothing but acting
 # The renderer counts pixels from their corner, aligner and anchors from their centre.
 TO_PIXEL_CENTRES = np.float32(-0.5)
 TRACE_FPS = 12.0
 _TIMINGS = ((16, 12.0), (8, 6.0))  # frames and fps of even and odd shards
 FACE_TIMING = (3, 0.75)  # a few far apart: for the backbone people count, not frames
-FACE_REFERENCES = 4
+FACE_PEOPLE, FACE_REFERENCES = 3, 4
 # Numbers of face clips, whose people are in no other clip.
 _FIRST_FACE_CLIP: dict[Split, int] = {"train": 150_000, "validation": 10_000}
-_PURPOSE_PEOPLE = 771  # random stream of how many people a clip has
+_MANY_REFERENCES, _MANY_EVERY = 8, 8  # so many photos in two of every so many shards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,100 +63,98 @@ def write_clips(folder: Path, job: ShardJob, data: DataSettings) -> None:
     """Render a shard of clips and put it into the folder."""
     frames, fps = _TIMINGS[job.number % 2]
     first = job.number * data.clips_per_shard
-    casts = [_cast(job.split, first + index) for index in range(data.clips_per_shard)]
-    clips = [_clip(cast, (frames, fps), data) for cast in casts]
+    num_references = data.num_references
+    if job.number % _MANY_EVERY >= _MANY_EVERY - 2:
+        num_references = max(num_references, _MANY_REFERENCES)
+    clips = [
+        _clip(plan_clip(job.split, first + index), (frames, fps), num_references, data)
+        for index in range(data.clips_per_shard)
+    ]
     _write(record_path(folder, job.name), clips, fps)
 
 
 def write_faces(folder: Path, job: ShardJob, data: DataSettings) -> None:
     """Render a shard of very short clips, each full of people, and put it into the folder."""
-    few = replace(data, num_references=FACE_REFERENCES)
     first = _FIRST_FACE_CLIP[job.split] + job.number * data.clips_per_shard
-    casts = [_cast(job.split, first + n, MAX_PEOPLE) for n in range(data.clips_per_shard)]
-    clips = [_clip(cast, FACE_TIMING, few) for cast in casts]
+    plans = [
+        plan_clip(job.split, first + index, FACE_PEOPLE) for index in range(data.clips_per_shard)
+    ]
+    clips = [_clip(plan, FACE_TIMING, FACE_REFERENCES, data) for plan in plans]
     _write(record_path(folder / "faces", job.name), clips, FACE_TIMING[1])
 
 
 def write_traces(folder: Path, job: ShardJob, data: DataSettings) -> None:
     """Trace the landmarks of a shard of scenes, without rendering, and put it into the folder."""
     first = job.number * data.traces_per_shard
-    traces = [_trace(job.split, first + index, data) for index in range(data.traces_per_shard)]
+    traces = [
+        _trace(plan_clip(job.split, first + index), data) for index in range(data.traces_per_shard)
+    ]
     _write(record_path(folder / "traces", job.name), traces, TRACE_FPS)
 
 
 def _write(path: Path, rows: list[dict[str, Any]], fps: float) -> None:
     captions = json.dumps([row.pop("captions") for row in rows])
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    write_record(path, arrays, {"fps": str(fps), "captions": captions})
+    notes = {"fps": str(fps), "captions": captions, "data_version": str(DATA_VERSION)}
+    write_record(path, arrays, notes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cast:
-    """Who plays in a clip: character c stands at place `places[c]`, counted from the left."""
-
-    split: Split
-    number: int  # of the clip
-    people: list[Person]  # by place
-    places: NDArray[np.int64]  # (C,) a permutation, so that a name says nothing of a place
-
-    @property
-    def names_by_place(self) -> list[str]:
-        return [HANDLES[character] for character in np.argsort(self.places)]
-
-
-def _cast(split: Split, number: int, count: int | None = None) -> _Cast:
-    rng = np.random.default_rng([scene_seed(split, number), _PURPOSE_PEOPLE])
-    count = count or int(rng.choice(len(PEOPLE_SHARES), p=PEOPLE_SHARES)) + 1
-    people = [build_person(sample_person(seed)) for seed in person_seeds(split, number, count)]
-    return _Cast(split=split, number=number, people=people, places=rng.permutation(count))
-
-
-def _clip(cast: _Cast, timing: tuple[int, float], data: DataSettings) -> dict[str, Any]:
-    """One clip: arrays padded to three people, and its captions."""
-    scene = sample_scene(scene_seed(cast.split, cast.number), len(cast.people), *timing)
-    clip = render_clip(scene, cast.people, data.width_px, data.height_px)
-    portraits = [_portraits(cast, place, data) for place in cast.places]
+def _clip(
+    plan: ClipPlan, timing: tuple[int, float], num_references: int, data: DataSettings
+) -> dict[str, Any]:
+    """One clip: arrays padded to MAX_PEOPLE, and its captions."""
+    people = [build_person(spec) for spec in plan.specs]
+    scene = plan.scene(*timing)
+    clip = render_clip(scene, _dressed(plan, people), data.width_px, data.height_px)
+    portraits = [
+        _portraits(people[place], plan_photos(plan, place, num_references), data.reference_px)
+        for place in plan.places
+    ]
     images = np.stack([[portrait.image for portrait in row] for row in portraits])
     points = np.stack([[portrait.landmarks for portrait in row] for row in portraits])
     return {
         "frames": clip.frames,  # (T, H, W, 3) uint8
-        "landmarks": _padded(clip.landmarks[cast.places] + TO_PIXEL_CENTRES),  # (3, T, 5, 2) px
-        "visible": _padded(clip.visible[cast.places]),  # (3, T) bool
-        "references": _padded(images),  # (3, R, S, S, 3) uint8
-        "reference_landmarks": _padded(points + TO_PIXEL_CENTRES),  # (3, R, 5, 2) px
-        "is_person": np.arange(MAX_PEOPLE) < len(cast.people),  # (3,)
-        "captions": _captions(scene, cast),
+        "landmarks": _padded(clip.landmarks[plan.places] + TO_PIXEL_CENTRES),  # (C, T, 5, 2) px
+        "visible": _padded(clip.visible[plan.places]),  # (C, T) bool
+        "references": _padded(images),  # (C, R, S, S, 3) uint8
+        "reference_landmarks": _padded(points + TO_PIXEL_CENTRES),  # (C, R, 5, 2) px
+        "is_person": np.arange(MAX_PEOPLE) < len(people),  # (C,)
+        "captions": captions_of(plan, scene),
     }
 
 
-def _portraits(cast: _Cast, place: int, data: DataSettings) -> list[Portrait]:
-    first = (cast.number * MAX_PEOPLE + place) * data.num_references
+def _dressed(plan: ClipPlan, people: Sequence[Person]) -> list[Person]:
+    """The people in the clothes that they wear in the clip."""
     return [
-        render_portrait(cast.people[place], detail_seed(cast.split, first + k), data.reference_px)
-        for k in range(data.num_references)
+        person if worn is None else dress(person, worn)
+        for person, worn in zip(people, plan.worn, strict=True)
     ]
 
 
-def _trace(split: Split, number: int, data: DataSettings) -> dict[str, Any]:
-    cast = _cast(split, number)
-    scene = sample_scene(scene_seed(split, number), len(cast.people), data.trace_frames, TRACE_FPS)
-    landmarks = trace_landmarks(scene, cast.people, data.width_px, data.height_px)
+def _portraits(person: Person, photos: Sequence[PhotoPlan], size_px: int) -> list[Portrait]:
+    return [
+        render_portrait(
+            person if photo.clothes is None else dress(person, photo.clothes),
+            photo.seed,
+            size_px,
+            varied=photo.varied,
+        )
+        for photo in photos
+    ]
+
+
+def _trace(plan: ClipPlan, data: DataSettings) -> dict[str, Any]:
+    scene = plan.scene(data.trace_frames, TRACE_FPS)
+    people = [build_person(spec) for spec in plan.specs]
+    landmarks = trace_landmarks(scene, people, data.width_px, data.height_px)
     return {
-        "landmarks": _padded(landmarks[cast.places] / data.height_px),  # (3, T, 5, 2) heights
-        "is_person": np.arange(MAX_PEOPLE) < len(cast.people),
-        "captions": _captions(scene, cast),
+        "landmarks": _padded(landmarks[plan.places] / data.height_px),  # (C, T, 5, 2) heights
+        "is_person": np.arange(MAX_PEOPLE) < len(people),
+        "captions": captions_of(plan, scene),
     }
-
-
-def _captions(scene: SceneSpec, cast: _Cast) -> list[str]:
-    specs, first = [person.spec for person in cast.people], cast.number * NUM_CAPTIONS
-    return [
-        caption(scene, specs, cast.names_by_place, detail_seed(cast.split, first + k))
-        for k in range(NUM_CAPTIONS)
-    ]
 
 
 def _padded(array: NDArray) -> NDArray:
-    """Zeros in place of the people that a clip lacks: the first axis becomes 3."""
+    """Zeros in place of the people that a clip lacks: the first axis becomes MAX_PEOPLE."""
     missing = MAX_PEOPLE - len(array)
     return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])

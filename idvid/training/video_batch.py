@@ -11,7 +11,8 @@ import torch
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.training.cache import MAX_CHOSEN
 from idvid.training.objective import draw_flags, draw_slots, rename_slots
-from idvid.training.pool import ShardPool, tensors_of
+from idvid.training.pool import ShardPool, padded_to, tensors_of
+from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.vocabulary import caption_ids
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _ARRAYS = (
     "visible",
     "is_person",
 )
+_BY_CHARACTER = ("vectors", "patches", "landmarks", "visible", "is_person")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,9 @@ def read_cached(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str,
     """The tensors of one cached shard; captions as ids."""
     fps = float(record.notes["fps"])
     tensors = tensors_of(record, *_ARRAYS)
+    chosen = padded_to(tensors["chosen"], 2, MAX_PEOPLE, -1)
+    tensors |= {name: padded_to(tensors[name], 1, MAX_PEOPLE) for name in _BY_CHARACTER}
+    tensors["chosen"] = padded_to(chosen, 3, MAX_CHOSEN, -1)
     seconds = torch.arange(tensors["latents"].shape[1]) / fps
     tensors["time_s"] = seconds.expand(len(tensors["latents"]), -1)
     tensors["ids"] = caption_ids(record, tokenizer)
@@ -141,7 +146,7 @@ def _gather(
     times, row = times.to(device), picked[:, None]
     variant = torch.from_numpy(rng.integers(shard["chosen"].shape[1], size=count)).to(device)
     phrasing = torch.from_numpy(rng.integers(shard["ids"].shape[1], size=count)).to(device)
-    chosen = shard["chosen"][picked, variant]  # (n, 3, R)
+    chosen = shard["chosen"][picked, variant]  # (n, C, R)
     character = torch.arange(chosen.shape[1], device=device)[None, :, None]
     index = (picked[:, None, None], character, chosen.clamp(min=0))
     seconds = shard["time_s"][row, times]

@@ -127,7 +127,7 @@ def test_faces_are_not_burnt_out():
 
 
 def test_wrong_numbers_of_people_are_refused():
-    with pytest.raises(InputError, match="1 to 3"):
-        sample_scene(FIRST, 4)
+    with pytest.raises(InputError, match="1 to 4"):
+        sample_scene(FIRST, 5)
     with pytest.raises(InputError, match="2 places but 1"):
         render_clip(sample_scene(FIRST, 2), [person(FIRST)])
