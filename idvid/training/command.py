@@ -221,7 +221,7 @@ def _video(call: TrainingRun, feeder: Feeder) -> Stage:
         shards=call.shards,
         derivative=derivative,
         frozen=frozen,
-        tokenizer=obtain_tokenizer(call.model / "tokenizer"),
+        tokenizer=obtain_tokenizer(call.model / "tokenizer", _SHIPPED / "tokenizer"),
         starts=call.starts,
     )
     return VideoStage(call.settings, sources, call.device)
@@ -232,7 +232,7 @@ def _planner(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.vocabulary import obtain_tokenizer
 
     _await(call, feeder, call.shards / "traces", "", 1)
-    tokenizer = obtain_tokenizer(call.model / "tokenizer")
+    tokenizer = obtain_tokenizer(call.model / "tokenizer", _SHIPPED / "tokenizer")
     return PlannerStage(call.settings, call.shards, tokenizer, call.starts, call.device)
 
 
