@@ -33,9 +33,20 @@ _SPECIAL = ("[PAD]", "[UNK]", *SLOT_TOKENS)
 
 def build_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
     """A word-level tokenizer over `words` (lower case) and the slot tokens."""
-    vocabulary = {token: index for index, token in enumerate(_SPECIAL)}
-    for word in sorted(set(words) - set(_SPECIAL)):
-        vocabulary[word] = len(vocabulary)
+    return _tokenizer_of([*_SPECIAL, *sorted(set(words) - set(_SPECIAL))])
+
+
+def grown_tokenizer(
+    tokenizer: PreTrainedTokenizerFast, words: Iterable[str]
+) -> PreTrainedTokenizerFast:
+    """A tokenizer with more words; known ones keep their ids and new ones come after them."""
+    ids = tokenizer.get_vocab()
+    known = sorted(ids, key=ids.__getitem__)
+    return _tokenizer_of([*known, *sorted(set(words) - set(known))])
+
+
+def _tokenizer_of(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    vocabulary = {word: index for index, word in enumerate(words)}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]")

@@ -133,8 +133,10 @@ def tensors_of(record: Record, *names: str) -> dict[str, Tensor]:
 def padded_to(values: Tensor, dim: int, size: int, filling: float = 0) -> Tensor:
     """The values with `dim` brought to `size`: shards of different ages hold different paddings."""
     shape = list(values.shape)
-    shape[dim] = size - shape[dim]
-    return torch.cat([values, values.new_full(shape, filling)], dim)
+    shape[dim] = size
+    whole = values.new_full(shape, filling)  # torch.cat refuses float16 where bfloat16 is automatic
+    whole.narrow(dim, 0, values.shape[dim]).copy_(values)
+    return whole
 
 
 def to_signed(pictures: Tensor) -> Tensor:

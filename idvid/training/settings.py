@@ -151,7 +151,7 @@ CPU = TrainingSettings(
         width=192,
         depth=7,
         single_batch=24,
-        long_share=0.2,
+        long_share=0.35,
         compile=True,
     ),
     planner=PlannerSettings(

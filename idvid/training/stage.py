@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from idvid.models.checkpoint import (
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import torch
     from diffusers.models.modeling_utils import ModelMixin
     from torch import Tensor, nn
 
     from idvid.training.pool import Draws, ShardPool
     from idvid.training.settings import OptimiserSettings
+
+
+_WORDS = "embedding.weight"  # of a prompt encoder: one row per word
 
 
 class Stage(Protocol):
@@ -62,6 +65,8 @@ def start_part(
 ) -> tuple[ModelMixin, bool]:
     """A part with the weights of the first folder that has it in these sizes, else a fresh one.
 
+    A part that knows fewer words fits too: the words that it lacks start fresh.
+
     Returns:
         the part, and whether it is fresh.
     """
@@ -72,6 +77,9 @@ def start_part(
         part = load_part(name, folder / name)
         if _sizes(part) == _sizes(fresh):
             return part.float().requires_grad_(True).train(), False
+        if _lacks_words(part, fresh):
+            fresh.load_state_dict(_with_new_words(part.float(), fresh))
+            return fresh.train(), False
     return fresh.train(), True
 
 
@@ -83,6 +91,26 @@ def write_parts(folder: Path, **parts: ModelMixin) -> None:
         loaded = {name: load_part(name, folder / name) for name in PART_CLASSES}
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
         save_bundled(BundledModel(**loaded, tokenizer=tokenizer), folder)  # pyright: ignore[reportArgumentType]
+
+
+def _lacks_words(part: ModelMixin, fresh: ModelMixin) -> bool:
+    """Whether the part only differs from the fresh one by having fewer words."""
+    old, new = _sizes(part), _sizes(fresh)
+    if old.keys() != new.keys() or _WORDS not in old:
+        return False
+    is_alike = all(old[name] == size for name, size in new.items() if name != _WORDS)
+    return is_alike and old[_WORDS][1] == new[_WORDS][1] and old[_WORDS][0] < new[_WORDS][0]
+
+
+def _with_new_words(part: ModelMixin, fresh: ModelMixin) -> dict[str, Tensor]:
+    """The part's weights, with the fresh one's rows for the words that it lacks.
+
+    New rows are as long as trained ones on average: much shorter ones would be passed over.
+    """
+    weights, rows = part.state_dict(), fresh.state_dict()[_WORDS]
+    known = weights[_WORDS]
+    added = rows[len(known) :] * (known.std() / rows.std())
+    return weights | {_WORDS: torch.cat([known, added])}
 
 
 def _sizes(part: ModelMixin) -> dict[str, torch.Size]:

@@ -21,6 +21,7 @@ from idvid.training.video_batch import batch_size, draw_batch, finish_batch, rea
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from diffusers.models.modeling_utils import ModelMixin
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
@@ -55,7 +56,9 @@ class VideoStage:
         self._frozen = sources.frozen
         self._tokenizer = sources.tokenizer
         self._slot_ids = slot_ids(sources.tokenizer).to(device)
-        self.model = nn.ModuleDict(_parts(settings, sources))
+        parts = _parts(settings, sources)
+        self._is_fresh = parts["transformer"][1]
+        self.model = nn.ModuleDict({name: part for name, (part, _) in parts.items()})
         if self._settings.compile and shutil.which("c++"):
             _compile(self.model)
 
@@ -74,7 +77,8 @@ class VideoStage:
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
         """Velocity loss of a batch, and every few steps the identity loss."""
         settings = self._settings
-        size = batch_size(settings, draws, progress)
+        # A model that goes on from trained weights has its lessons in single frames behind it.
+        size = batch_size(settings, draws, progress if self._is_fresh else 1.0)
         references = settings.references[size[1] > 1]
         rows = draw_batch(self.pool, draws, size, self._slot_ids, references)
         batch = finish_batch(rows, settings, draws)
@@ -102,7 +106,8 @@ def _compile(model: nn.Module) -> None:
     cast("VideoTransformer", model["transformer"]).compile_repeated_blocks(dynamic=False)  # pyright: ignore[reportIndexIssue]
 
 
-def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, nn.Module]:
+def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, tuple[ModelMixin, bool]]:
+    """The trained parts, and whether each is fresh."""
     video, channels = settings.video, sources.frozen.autoencoder.config["latent_channels"]
     configs: dict[str, dict[str, object]] = {
         "transformer": {
@@ -122,4 +127,4 @@ def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, nn.Mo
             "depth": video.text_depth,
         },
     }
-    return {name: start_part(name, config, sources.starts)[0] for name, config in configs.items()}
+    return {name: start_part(name, config, sources.starts) for name, config in configs.items()}

@@ -12,6 +12,7 @@ from idvid.conditioning.text import (
     MAX_TOKENS,
     build_tokenizer,
     encode_words,
+    grown_tokenizer,
     split_words,
 )
 from idvid.models.prompt_encoder import PAD_ID
@@ -26,11 +27,20 @@ if TYPE_CHECKING:
     from idvid.training.records import Record
 
 
-def obtain_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of a model folder; made from the captions' words where there is none."""
+def obtain_tokenizer(folder: Path, *older: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a model folder, made where there is none.
+
+    A new one goes on from the first of the `older` folders that has one, so that trained words keep
+    their ids (`start_part` keeps their vectors), and knows every word of the captions.
+    """
     if (folder / "tokenizer.json").exists():
         return PreTrainedTokenizerFast.from_pretrained(folder)
-    tokenizer = build_tokenizer(vocabulary())
+    starts = [path for path in older if (path / "tokenizer.json").exists()]
+    if starts:
+        known = PreTrainedTokenizerFast.from_pretrained(starts[0])
+        tokenizer = grown_tokenizer(known, vocabulary())
+    else:
+        tokenizer = build_tokenizer(vocabulary())
     tokenizer.save_pretrained(folder)
     return tokenizer
 
