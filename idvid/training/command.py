@@ -244,13 +244,8 @@ def _planner(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.planner_stage import PlannerStage
     from idvid.training.vocabulary import obtain_tokenizer
 
-<<<<<<< HEAD
     _await(feeder, call.shards / "traces", "", 1)
-    tokenizer = obtain_tokenizer(call.model / "tokenizer")
-=======
-    _await(call, feeder, call.shards / "traces", "", 1)
     tokenizer = obtain_tokenizer(call.model / "tokenizer", _SHIPPED / "tokenizer")
->>>>>>> s7-data
     return PlannerStage(call.settings, call.shards, tokenizer, call.starts, call.device)
 
 
