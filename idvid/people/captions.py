@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from idvid.errors import InputError
 from idvid.people import phrases as ph
 from idvid.people.clothes_shape import ROLL_NECK, V_NECK, WIDE_NECK
+from idvid.people.event_captions import event_sentences, pick, walking
 from idvid.people.seeds import stream
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from idvid.people.events import Walk
     from idvid.people.motion import ActorSpec
     from idvid.people.scene import SceneSpec
     from idvid.people.spec import PersonSpec
@@ -149,11 +149,6 @@ def _all_strings(value: object) -> Iterable[str]:
             yield from _all_strings(inner)
 
 
-def _pick(rng: Generator | None, options: Sequence[str]) -> str:
-    """One of the options; the first without a generator."""
-    return options[0] if rng is None else options[int(rng.integers(len(options)))]
-
-
 def _article(noun: str) -> str:
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
@@ -170,31 +165,31 @@ def _age_words(spec: PersonSpec) -> str:
 
 def _noun(rng: Generator, spec: PersonSpec) -> str:
     key = "old" if spec.age > OLD else "middle" if spec.age > MIDDLE_AGED else "young"
-    age = _pick(rng, ph.AGES[key]) + " " if rng.random() < 0.5 else ""
-    return _article(age + _pick(rng, ph.NOUNS[spec.is_man]))
+    age = pick(rng, ph.AGES[key]) + " " if rng.random() < 0.5 else ""
+    return _article(age + pick(rng, ph.NOUNS[spec.is_man]))
 
 
 def _skin(rng: Generator, spec: PersonSpec) -> str:
     step = sum(spec.skin.melanin > edge for edge in SKIN_STEPS)
-    return _pick(rng, ph.SKIN[step])
+    return pick(rng, ph.SKIN[step])
 
 
 def _hair(spec: PersonSpec, rng: Generator | None) -> str:
-    style = _pick(rng, ph.HAIR[spec.hair.style])
-    return style.format(colour=_pick(rng, ph.HAIR_COLOURS[spec.hair.colour]))
+    style = pick(rng, ph.HAIR[spec.hair.style])
+    return style.format(colour=pick(rng, ph.HAIR_COLOURS[spec.hair.colour]))
 
 
 def _clothes(spec: PersonSpec, rng: Generator | None) -> str:
     clothes = spec.clothes
-    garment = _pick(rng, ph.GARMENTS[clothes.neckline in (V_NECK, WIDE_NECK)])
+    garment = pick(rng, ph.GARMENTS[clothes.neckline in (V_NECK, WIDE_NECK)])
     if clothes.neckline == ROLL_NECK:
-        garment = _pick(rng, ph.ROLL_NECKS)
+        garment = pick(rng, ph.ROLL_NECKS)
     elif clothes.neckline == V_NECK and (rng is None or rng.random() < 0.6):
         garment = f"{ph.V_NECK} {garment}"
     colour = clothes.colour
     if clothes.pattern == "plain":
         return _article(f"{colour} {garment}")
-    pattern = _pick(rng, ph.PATTERNS[clothes.pattern])
+    pattern = pick(rng, ph.PATTERNS[clothes.pattern])
     if rng is not None and rng.random() < 0.4:
         colour = f"{clothes.colour} and {clothes.second_colour}"
     return _article(f"{colour} {pattern} {garment}")
@@ -206,15 +201,15 @@ def _looks(rng: Generator, spec: PersonSpec, is_dressed: bool) -> str:
     if rng.random() < 0.9:
         features.append(_hair(spec, rng))
     if spec.beard != "none" and rng.random() < 0.9:
-        features.append(_pick(rng, ph.BEARDS[spec.beard]))
+        features.append(pick(rng, ph.BEARDS[spec.beard]))
     if spec.glasses is not None and rng.random() < 0.9:
-        frame = _pick(rng, (*ph.FRAMES[spec.glasses.frame], spec.glasses.colour))
-        features.append(f"{frame} {_pick(rng, ph.GLASSES)}")
+        frame = pick(rng, (*ph.FRAMES[spec.glasses.frame], spec.glasses.colour))
+        features.append(f"{frame} {pick(rng, ph.GLASSES)}")
     if rng.random() < 0.25 or not features:
         features.append(_skin(rng, spec))
     text = f"{_noun(rng, spec)} with {_listed(features)}"
     if rng.random() < 0.75 or is_dressed:
-        text += f" {_pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
+        text += f" {pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
     return text
 
 
@@ -228,49 +223,28 @@ def _person_sentence(
     (handles, index), (is_dressed, share) = who, looks_wanted
     doing = _doing(rng, actor)
     if actor.walk is not None:
-        doing = _walking(rng, actor.walk, handles) + ("" if rng.random() < 0.4 else f" and {doing}")
+        doing = walking(rng, actor.walk, handles) + ("" if rng.random() < 0.4 else f" and {doing}")
     is_placed = len(handles) > 1 or rng.random() < 0.3
-    place = _pick(rng, ph.PLACES[actor.place]) if is_placed else ""
+    place = pick(rng, ph.PLACES[actor.place]) if is_placed else ""
     looks = _looks(rng, spec, is_dressed) if rng.random() < share else ""
     if is_dressed and not looks:
-        looks = f"{_pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
+        looks = f"{pick(rng, ph.WEARING)} {_clothes(spec, rng)}"
     kind = ("full" if place else "placeless") if looks else "short"
-    pattern = _pick(rng, ph.SENTENCES[kind])
+    pattern = pick(rng, ph.SENTENCES[kind])
     text = pattern.format(name=handles[index], looks=looks, place=place, doing=doing)
     return re.sub(r" +", " ", text).replace(" ,", ",").strip(" ,")
-
-
-def _walking(rng: Generator, walk: Walk, handles: Sequence[str]) -> str:
-    other = handles[walk.other] if walk.other is not None else ""
-    return _pick(rng, ph.WALKS[walk.kind]).format(side=walk.side, other=other)
-
-
-def event_sentences(rng: Generator, scene: SceneSpec, handles: Sequence[str]) -> list[str]:
-    """What stands in front of somebody, and what the camera does, in that order."""
-    thing, camera, sentences = scene.foreground, scene.camera, []
-    if thing is not None:
-        names = {"thing": _pick(rng, ph.FOREGROUNDS[thing.kind]), "name": handles[thing.actor]}
-        sentences.append(_pick(rng, ph.IN_FRONT).format(**names))
-    if camera.shake is not None and rng.random() < 0.7:
-        sentences.append(_pick(rng, ph.SHAKES))
-    if camera.move != "still":
-        sentences.append(_pick(rng, ph.CAMERA_MOVES[camera.move]))
-    if camera.cut is not None:
-        view = _pick(rng, ph.CUTS[camera.cut.view])
-        sentences.append(view.format(name=handles[camera.cut.actor]))
-    return sentences
 
 
 def _doing(rng: Generator, actor: ActorSpec) -> str:
     """Action and expression as one phrase of verbs."""
     parts = []
     if actor.action != "still" or rng.random() < 0.6:
-        parts.append(_pick(rng, ph.ACTIONS[actor.action]))
+        parts.append(pick(rng, ph.ACTIONS[actor.action]))
     first, last = actor.expression_start, actor.expression_end
     if actor.action != "laughing" and (rng.random() < 0.85 or not parts):
-        phrase = _pick(rng, ph.EXPRESSIONS[first])
+        phrase = pick(rng, ph.EXPRESSIONS[first])
         if first != last and rng.random() < 0.8:
-            phrase += f" {_pick(rng, ph.THEN)} {_pick(rng, ph.EXPRESSIONS[last])}"
+            phrase += f" {pick(rng, ph.THEN)} {pick(rng, ph.EXPRESSIONS[last])}"
         parts.append(phrase)
     if len(parts) == 2 and rng.random() < 0.35:
         parts.reverse()
@@ -290,16 +264,16 @@ def _plainly(actor: ActorSpec) -> str:
 
 def _together(rng: Generator, handles: Sequence[str]) -> str:
     number = ph.NUMBERS[len(handles)]
-    return _pick(rng, ph.TOGETHER).format(names=_listed(handles), number=number)
+    return pick(rng, ph.TOGETHER).format(names=_listed(handles), number=number)
 
 
 def _place_sentence(rng: Generator, scene: SceneSpec) -> str:
-    background = _pick(rng, ph.BACKGROUNDS[scene.background.kind])
+    background = pick(rng, ph.BACKGROUNDS[scene.background.kind])
     background = background.format(colour=scene.background.colour)
-    light = _pick(rng, ph.LIGHTS[scene.light.kind]).format(side=scene.light.side)
+    light = pick(rng, ph.LIGHTS[scene.light.kind]).format(side=scene.light.side)
     both = rng.random()
     if both < 0.2:
-        return _pick(rng, ph.ONLY_LIGHT).format(light=light)
+        return pick(rng, ph.ONLY_LIGHT).format(light=light)
     if both < 0.4:
-        return _pick(rng, ph.ONLY_PLACE).format(background=background)
-    return _pick(rng, ph.PLACE_AND_LIGHT).format(background=background, light=light)
+        return pick(rng, ph.ONLY_PLACE).format(background=background)
+    return pick(rng, ph.PLACE_AND_LIGHT).format(background=background, light=light)

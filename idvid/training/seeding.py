@@ -33,14 +33,18 @@ def person_seeds(split: Split, clip: int, count: int) -> list[int]:
     Raises:
         SeedError: the split has no such clip.
     """
-    seeds, thirds = _RANGES[split], 2 * (len(_RANGES[split]) // 3)
-    if _IN_ROW * clip + _IN_ROW > thirds:
-        message = (
-            f"The {split} people are enough for {thirds // _IN_ROW:,} clips; ask for fewer clips."
-        )
+    most = max_clips(split)
+    if clip >= most:
+        message = f"The {split} people are enough for {most:,} clips; ask for fewer clips."
         raise SeedError(message)
-    first, fourth = seeds.start + clip * _IN_ROW, seeds.start + thirds + clip
+    start = _RANGES[split].start
+    first, fourth = start + clip * _IN_ROW, start + _IN_ROW * most + clip
     return [*range(first, first + _IN_ROW), fourth][:count]
+
+
+def max_clips(split: Split) -> int:
+    """How many clips a split has people for: rows of three fill two thirds of its seeds."""
+    return 2 * (len(_RANGES[split]) // 3) // _IN_ROW
 
 
 def detail_seed(split: Split, number: int) -> int:

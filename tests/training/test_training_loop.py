@@ -125,7 +125,7 @@ def test_video_training_lowers_the_loss(tiny, sources, tmp_path):
     before = loss()
     measured = train(stage, RunSettings(folder=tmp_path / "run", model_folder=tmp_path / "model"))
     # An untrained model already gives the best linear guess, so little is left to win in 30 steps.
-    assert loss() < 0.9 * before
+    assert loss() < 0.95 * before
     assert {"flow", "own", "nearest"} <= measured.keys()
     assert list((tmp_path / "run" / "sheets").glob("*.png"))
     lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -172,7 +172,7 @@ def test_shuffled_slots_go_to_captions_and_references_alike(tiny, sources):
             assert torch.equal(was, now)
 
 
-def test_references_are_one_to_four_and_missing_people_have_none(tiny, sources):
+def test_references_are_one_to_eight_and_missing_people_have_none(tiny, sources):
     stage = video_stage(tiny, sources)
     raw, batch = batch_of(stage, sources, rows=16)
     counts = batch.has_reference.sum(-1)
