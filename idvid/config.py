@@ -13,6 +13,7 @@ MAX_SEED = 2**31 - 1
 # Key and value in the metadata of our exported backbone: whoever conditions never judges.
 CONDITIONER_MARK = ("idvid.use", "conditioning")
 QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by choice alone
+FEW_STEPS = 4  # of the distilled model: what it was taught, not a choice
 METHODS = ("none", "context", "locks")  # the keys of idvid.methods.METHODS, in page order
 
 

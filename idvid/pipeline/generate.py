@@ -31,9 +31,10 @@ from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
 from idvid.pipeline.backend import HEIGHT_PX, MINI, WIDTH_PX, checked_method, whole_clip
-from idvid.pipeline.denoise import clip_noise, denoise, guide, hold
+from idvid.pipeline.denoise import clip_noise, denoise
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.precision import autocast, freeze
+from idvid.pipeline.predict import Steering, predictor
 from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
@@ -224,19 +225,12 @@ class IdVidPipeline(DiffusionPipeline):
         self, request: Request, conditions: Conditions
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """The clean prediction of `denoise`: guided if asked for, early faces held by anchors."""
-        transformer, scale = self.model.transformer, request.settings.guidance_scale
-        rows, columns = (side // SPATIAL_FACTOR // PATCH for side in (HEIGHT_PX, WIDTH_PX))
-        full = transformer.prepare(conditions, rows, columns)
+        steering = Steering(
+            scale=request.settings.guidance_scale, hold_until=request.method.hold_until
+        )
         plain = replace(conditions, prompt=request.prepared.no_prompt, identity=None)
-        bare = full if scale == 1 else transformer.prepare(plain, rows, columns)
-
-        def predict(noisy: Tensor, level: Tensor) -> Tensor:
-            clean = transformer(noisy, level, full).float()
-            if scale != 1:
-                clean = guide(clean, transformer(noisy, level, bare).float(), scale)
-            return _held(clean, conditions.identity, level, request.method.hold_until)
-
-        return predict
+        grid = (HEIGHT_PX // SPATIAL_FACTOR // PATCH, WIDTH_PX // SPATIAL_FACTOR // PATCH)
+        return predictor(self.model.transformer, conditions, plain, grid, steering)
 
     def _identity(self, request: Request, landmarks: Tensor, is_visible: Tensor) -> Identity | None:
         prepared = request.prepared
@@ -278,10 +272,3 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
         raise ModelError(message) from error
     freeze(pipeline.model)
     return pipeline
-
-
-def _held(clean: Tensor, identity: Identity | None, level: Tensor, until: float) -> Tensor:
-    if identity is None:
-        return clean
-    weight = identity.anchors[:, :, -1:] * min(identity.strength, 1.0)
-    return hold(clean, identity.anchors[:, :, :-1], weight, level, until)

@@ -27,8 +27,12 @@ def freeze(model: BundledModel) -> None:
     """
     for part in model.parts().values():
         part.eval().requires_grad_(False)
-    if not runtime.has_fast_bf16():
-        return
-    for module in model.transformer.modules():
-        if isinstance(module, nn.Linear):
-            module.to(torch.bfloat16)
+    if runtime.has_fast_bf16():
+        round_linears(model.transformer)
+
+
+def round_linears(module: nn.Module) -> None:
+    """Store the weights of linear layers as autocast would round them, once for all."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.to(torch.bfloat16)

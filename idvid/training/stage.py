@@ -12,6 +12,7 @@ from idvid.models.checkpoint import (
     load_part,
     save_bundled,
     save_part,
+    stored_names,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def write_parts(folder: Path, **parts: ModelMixin) -> None:
     for name, part in parts.items():
         save_part(part, folder / name)
     if all((folder / name / "config.json").exists() for name in PART_CLASSES):
-        loaded = {name: load_part(name, folder / name) for name in PART_CLASSES}
+        loaded = {name: load_part(name, folder / name) for name in stored_names(folder)}
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
         save_bundled(BundledModel(**loaded, tokenizer=tokenizer), folder)  # pyright: ignore[reportArgumentType]
 
