@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
+from idvid.config import (
+    DEFAULTS,
+    FEW_STEPS,
+    MAX_SEED,
+    METHODS,
+    QUANTISATIONS,
+    GenerationSettings,
+)
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
@@ -75,6 +82,11 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         "--guidance",
         type=_number(1, 10),
         help="guidance scale, 1 (none) to 10; default: what suits the model",
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help=f"the full model, even where a fast one makes clips in {FEW_STEPS} steps",
     )
     parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
     _add_judge(parser)
@@ -216,6 +228,7 @@ def _generate(args: argparse.Namespace) -> None:
             settings=tuple(settings),
             num_steps=args.steps,
             guidance_scale=args.guidance,
+            full=args.full,
             seed=args.seed,
             model=args.model,
             judge=args.judge,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -19,10 +19,11 @@ from transformers import PreTrainedTokenizerFast  # noqa: TC002 - diffusers read
 from idvid import runtime
 from idvid.conditioning.references import anchor_frames, encode_anchors
 from idvid.conditioning.text import compile_prompt, unknown_words
+from idvid.config import FEW_STEPS
 from idvid.errors import ModelError
 from idvid.hub import local_path
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
-from idvid.models.checkpoint import PART_CLASSES, BundledModel
+from idvid.models.checkpoint import PART_CLASSES, STUDENT, BundledModel
 from idvid.models.conditions import Conditions, Identity
 from idvid.models.face_backbone import FaceBackbone  # noqa: TC001 - diffusers reads annotations
 from idvid.models.face_planner import FacePlanner  # noqa: TC001
@@ -34,7 +35,7 @@ from idvid.pipeline.backend import HEIGHT_PX, MINI, WIDTH_PX, checked_method, wh
 from idvid.pipeline.denoise import clip_noise, denoise
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.precision import autocast, freeze
-from idvid.pipeline.predict import Steering, predictor
+from idvid.pipeline.predict import predictor, sampler
 from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
@@ -65,7 +66,7 @@ BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
 class IdVidPipeline(DiffusionPipeline):
     """Videos of several people who keep their faces, from the bundled kind of model."""
 
-    backend = MINI
+    _optional_components: ClassVar = [STUDENT]
 
     def __init__(  # noqa: PLR0913, PLR0917 - diffusers registers components by the names of these arguments
         self,
@@ -78,11 +79,14 @@ class IdVidPipeline(DiffusionPipeline):
         planner: FacePlanner,
         planner_prompt_encoder: PromptEncoder,
         tokenizer: PreTrainedTokenizerFast,
+        transformer_few: VideoTransformer | None = None,
     ) -> None:
         super().__init__()
         parts = {name: value for name, value in locals().items() if name in PART_CLASSES}
-        self.register_modules(**parts, tokenizer=tokenizer)
-        self.model = BundledModel(**parts, tokenizer=tokenizer)
+        parts |= {"tokenizer": tokenizer, STUDENT: transformer_few}
+        self.register_modules(**parts)
+        self.model = BundledModel(**parts)
+        self.backend = MINI if transformer_few is None else replace(MINI, few_steps=FEW_STEPS)
 
     @property
     def conditioner(self) -> FaceBackbone:
@@ -117,7 +121,8 @@ class IdVidPipeline(DiffusionPipeline):
             StepDone after every denoising step, WindowDone with the new frames of every window.
 
         Raises:
-            InputError: no such method, or a number of references that is not the characters'.
+            InputError: no such method, a number of references that is not the characters', or
+                guidance for the few-step model.
         """
         request = self.prepare(scene, references, settings)
         history = History()
@@ -139,6 +144,7 @@ class IdVidPipeline(DiffusionPipeline):
     ) -> Request:
         """Encode what every window shares."""
         method = checked_method(self.backend, scene, references, settings)
+        sampler(self.model, method, settings)  # refuses before any work
         with torch.inference_mode(), autocast():
             used = references if method.uses_references and settings.identity_strength > 0 else ()
             prepared = prepare_scene(self.model, scene, used, settings.parts)
@@ -225,12 +231,10 @@ class IdVidPipeline(DiffusionPipeline):
         self, request: Request, conditions: Conditions
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """The clean prediction of `denoise`: guided if asked for, early faces held by anchors."""
-        steering = Steering(
-            scale=request.settings.guidance_scale, hold_until=request.method.hold_until
-        )
+        transformer, steering = sampler(self.model, request.method, request.settings)
         plain = replace(conditions, prompt=request.prepared.no_prompt, identity=None)
         grid = (HEIGHT_PX // SPATIAL_FACTOR // PATCH, WIDTH_PX // SPATIAL_FACTOR // PATCH)
-        return predictor(self.model.transformer, conditions, plain, grid, steering)
+        return predictor(transformer, conditions, plain, grid, steering)
 
     def _identity(self, request: Request, landmarks: Tensor, is_visible: Tensor) -> Identity | None:
         prepared = request.prepared

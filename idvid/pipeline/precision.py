@@ -27,8 +27,11 @@ def freeze(model: BundledModel) -> None:
     """
     for part in model.parts().values():
         part.eval().requires_grad_(False)
-    if runtime.has_fast_bf16():
-        round_linears(model.transformer)
+    if not runtime.has_fast_bf16():
+        return
+    for transformer in (model.transformer, model.transformer_few):
+        if transformer is not None:
+            round_linears(transformer)
 
 
 def round_linears(module: nn.Module) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from idvid.config import FEW_STEPS, FULL_STEPS
+from idvid.errors import InputError
 from idvid.pipeline.denoise import guide, hold
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from idvid.config import GenerationSettings
+    from idvid.methods import Method
+    from idvid.models.checkpoint import BundledModel
     from idvid.models.conditions import Conditions, Identity
     from idvid.models.video_transformer import VideoTransformer
 
@@ -25,6 +30,29 @@ class Steering:
 
     scale: float = 1.0  # of classifier-free guidance; 1 is none
     hold_until: float = 0.0  # 0..1, see `Method.hold_until`
+
+
+def sampler(
+    model: BundledModel, method: Method, settings: GenerationSettings
+) -> tuple[VideoTransformer, Steering]:
+    """Which transformer makes the clip, and what steers it.
+
+    The student was taught the teacher's guided and held steps: it is neither guided nor held again.
+
+    Raises:
+        InputError: guidance is asked of the student.
+    """
+    student = model.transformer_few
+    if student is None or not settings.few_steps or settings.num_steps != FEW_STEPS:
+        return model.transformer, Steering(
+            scale=settings.guidance_scale, hold_until=method.hold_until
+        )
+    if settings.guidance_scale != 1:
+        raise InputError(
+            f"{FEW_STEPS} steps are the fast model's, which takes no guidance, and guidance is "
+            f"{settings.guidance_scale:g}; set it to 1, or take {FULL_STEPS} steps."
+        )
+    return student, Steering()
 
 
 def predictor(

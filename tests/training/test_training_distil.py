@@ -13,7 +13,9 @@ from idvid.pipeline.denoise import denoise, euler, follow
 from idvid.training.distil_stage import DistilStage
 from idvid.training.loop import RunSettings, train
 from idvid.training.segments import Material, lessons, one_step_target, segments
+from idvid.training.stage import write_parts
 from idvid.training.state import load_state
+from idvid.training.video_stage import VideoStage
 
 SUB_STEPS = 3
 STARTS = ("data", "teacher", "student")
@@ -117,9 +119,6 @@ def test_finished_frames_stay_clean_and_are_not_taught():
 @pytest.fixture(scope="session")
 def taught_sources(tiny, sources, tmp_path_factory):
     """The sources of a stage whose teacher has random weights and open gates."""
-    from idvid.training.stage import write_parts
-    from idvid.training.video_stage import VideoStage
-
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(0)
     model = VideoStage(tiny, sources, "cpu").model
@@ -168,6 +167,8 @@ def test_distilling_brings_the_student_nearer_and_leaves_the_teacher(
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert load_part(STUDENT, folder / STUDENT).config["width"] == tiny.video.width
     assert sorted(path.name for path in folder.iterdir()) == [STUDENT]
+    write_parts(folder, transformer=stage.teacher.transformer.float())
+    assert not (folder / STUDENT).exists()  # another teacher's student would be worse than none
 
 
 def test_without_a_teacher_it_is_refused(tiny, sources, tmp_path):
