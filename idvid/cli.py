@@ -11,14 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import (
-    DEFAULTS,
-    FEW_STEPS,
-    MAX_SEED,
-    METHODS,
-    QUANTISATIONS,
-    GenerationSettings,
-)
+from idvid.config import DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
@@ -83,11 +76,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         type=_number(1, 10),
         help="guidance scale, 1 (none) to 10; default: what suits the model",
     )
-    parser.add_argument(
-        "--full",
-        action="store_true",
-        help=f"the full model, even where a fast one makes clips in {FEW_STEPS} steps",
-    )
+    parser.add_argument("--full", action="store_true", help="the full model, never its fast one")
     parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
     _add_judge(parser)
 

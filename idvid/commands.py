@@ -100,10 +100,11 @@ def generate(request: Generation) -> None:
 
 def _suited(request: Generation, backend: Backend) -> dict[str, int | float | bool]:
     """Steps and guidance: as asked for, else what suits the model, the fast one if it has one."""
-    guidance, few = request.guidance_scale or backend.guidance_scale, backend.few_steps
-    is_fast = few is not None and not request.full and guidance == 1
+    guidance = request.guidance_scale or backend.guidance_scale
+    full = backend.full_steps or backend.num_steps
+    suits = full if request.full or guidance != 1 else backend.num_steps
     return {
-        "num_steps": request.num_steps or (few if is_fast else backend.num_steps),
+        "num_steps": request.num_steps or suits,
         "guidance_scale": guidance,
         "few_steps": not request.full,
     }

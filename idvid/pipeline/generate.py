@@ -19,7 +19,6 @@ from transformers import PreTrainedTokenizerFast  # noqa: TC002 - diffusers read
 from idvid import runtime
 from idvid.conditioning.references import anchor_frames, encode_anchors
 from idvid.conditioning.text import compile_prompt, unknown_words
-from idvid.config import FEW_STEPS
 from idvid.errors import ModelError
 from idvid.hub import local_path
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
@@ -31,7 +30,14 @@ from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
-from idvid.pipeline.backend import HEIGHT_PX, MINI, WIDTH_PX, checked_method, whole_clip
+from idvid.pipeline.backend import (
+    HEIGHT_PX,
+    MINI,
+    MINI_FEW,
+    WIDTH_PX,
+    checked_method,
+    whole_clip,
+)
 from idvid.pipeline.denoise import clip_noise, denoise
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.precision import autocast, freeze
@@ -86,7 +92,7 @@ class IdVidPipeline(DiffusionPipeline):
         parts |= {"tokenizer": tokenizer, STUDENT: transformer_few}
         self.register_modules(**parts)
         self.model = BundledModel(**parts)
-        self.backend = MINI if transformer_few is None else replace(MINI, few_steps=FEW_STEPS)
+        self.backend = MINI if transformer_few is None else MINI_FEW
 
     @property
     def conditioner(self) -> FaceBackbone:

@@ -127,7 +127,8 @@ def test_a_model_without_a_student_loads_and_says_so(tiny_folder, pipeline, scen
     assert STUDENT not in json.loads((tiny_folder / "model_index.json").read_text())
     plain = load_pipeline(str(tiny_folder))
     assert plain.model.transformer_few is None
-    assert (plain.backend.few_steps, pipeline.backend.few_steps) == (None, FEW_STEPS)
+    steps = [(p.backend.num_steps, p.backend.full_steps) for p in (plain, pipeline)]
+    assert steps == [(FULL_STEPS, None), (FEW_STEPS, FULL_STEPS)]
     asked, refused = settings(), settings(few_steps=False)
     assert np.array_equal(
         plain(scene, references, asked).frames, pipeline(scene, references, refused).frames
