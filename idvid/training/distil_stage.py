@@ -64,7 +64,7 @@ class DistilStage:
                 scale=self._settings.guidance_scale, hold_until=METHODS["locks"].hold_until
             ),
         )
-        if settings.video.compile:
+        if self._settings.compile:
             compile_blocks(self.model["transformer"])
             compile_blocks(parts["transformer"])
         self._segments = segments(FEW_STEPS, self._settings.sub_steps)

@@ -126,6 +126,7 @@ class DistilSettings:
     long_share: float = 0.5  # of the other batches: 16 frames instead of 8, and half the rows
     drop_identity: float = 0.15
     shuffle_slots: float = 0.25  # sampling gives slots in order
+    compile: bool = False  # both transformers' blocks; a run of minutes does not earn it back
 
     def batches(self, video: VideoSettings) -> VideoSettings:
         """What the batches are like."""
@@ -243,10 +244,10 @@ H200 = TrainingSettings(
             num_steps=10_000,
             batch_size=32,
             learning_rate=2e-4,
-            minutes=3.0,
+            minutes=1.5,
             warmup_steps=100,
             decay_share=0.5,
-            sheet_minutes=1.5,
+            sheet_minutes=1.0,
         ),
         single_batch=128,
     ),
