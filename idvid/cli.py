@@ -76,6 +76,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         type=_number(1, 10),
         help="guidance scale, 1 (none) to 10; default: what suits the model",
     )
+    parser.add_argument("--full", action="store_true", help="the full model, never its fast one")
     parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
     _add_judge(parser)
 
@@ -216,6 +217,7 @@ def _generate(args: argparse.Namespace) -> None:
             settings=tuple(settings),
             num_steps=args.steps,
             guidance_scale=args.guidance,
+            full=args.full,
             seed=args.seed,
             model=args.model,
             judge=args.judge,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from idvid.config import GenerationSettings
     from idvid.faces.embed import FaceEncoder
     from idvid.faces.quality import ReferenceCheck, ReferenceFace
-    from idvid.types import DriftReport, WindowDone
+    from idvid.types import Backend, DriftReport, WindowDone
 
     References = Mapping[str, tuple[ReferenceFace, ...]]
 
@@ -51,6 +51,7 @@ class Generation:
     settings: tuple[GenerationSettings, ...]  # one per method; several are compared
     num_steps: int | None  # instead of the settings'; None is what suits the model
     guidance_scale: float | None  # the same
+    full: bool  # never the few-step model
     seed: int | None  # instead of the scene's
     model: str | None  # a folder or a Hub name; None is the bundled model
     judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
@@ -82,10 +83,7 @@ def generate(request: Generation) -> None:
     from idvid.pipeline.load import load_pipeline  # the models load last, if all else is well
 
     pipeline = load_pipeline(request.model)
-    suited = {
-        "num_steps": request.num_steps or pipeline.backend.num_steps,
-        "guidance_scale": request.guidance_scale or pipeline.backend.guidance_scale,
-    }
+    suited = _suited(request, pipeline.backend)
     if pipeline.conditioner is not None:
         refuse_conditioner(judge, pipeline.conditioner)
     faces = tuple(references.values())
@@ -98,6 +96,18 @@ def generate(request: Generation) -> None:
         reports[settings.method] = _record(events, meter, settings.method, folder)
     if several:
         write_comparison(reports, request.out / "comparison.png")
+
+
+def _suited(request: Generation, backend: Backend) -> dict[str, int | float | bool]:
+    """Steps and guidance: as asked for, else what suits the model, the fast one if it has one."""
+    guidance = request.guidance_scale or backend.guidance_scale
+    full = backend.full_steps or backend.num_steps
+    suits = full if request.full or guidance != 1 else backend.num_steps
+    return {
+        "num_steps": request.num_steps or suits,
+        "guidance_scale": guidance,
+        "few_steps": not request.full,
+    }
 
 
 def measure(request: Measurement) -> None:

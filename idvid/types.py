@@ -112,3 +112,4 @@ class Backend:
     methods: tuple[str, ...]  # names of idvid.methods that it follows
     num_steps: int  # denoising steps that suit it
     guidance_scale: float
+    full_steps: int | None = None  # of its full model, where num_steps are a distilled one's

@@ -43,9 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=DEFAULTS.num_steps)
     parser.add_argument("--guidance", type=float, default=DEFAULTS.guidance_scale)
     parser.add_argument("--strength", type=float, default=DEFAULTS.identity_strength)
+    parser.add_argument("--full", action="store_true", help="never the fast model of A")
     parser.add_argument("--against-method", choices=METHODS, help="of B; default: as A")
     parser.add_argument("--against-steps", type=int, help="steps of B; default: as A")
     parser.add_argument("--against-guidance", type=float, help="guidance of B; default: as A")
+    parser.add_argument("--against-full", action="store_true", help="never the fast model of B")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,6 +78,7 @@ def call_of(name: str, args: argparse.Namespace) -> BenchRun:
         num_steps=args.steps,
         guidance_scale=args.guidance,
         identity_strength=args.strength,
+        few_steps=not args.full,
     )
     against = None
     if args.against is not None:
@@ -84,6 +87,7 @@ def call_of(name: str, args: argparse.Namespace) -> BenchRun:
             method=args.against_method or settings.method,
             num_steps=args.against_steps or settings.num_steps,
             guidance_scale=args.against_guidance or settings.guidance_scale,
+            few_steps=not args.against_full,
         )
         against = Contender(name=_name(args.against, "B"), model=args.against, settings=rival)
     for each in (settings, *([against.settings] if against else [])):

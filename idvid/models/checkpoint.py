@@ -1,7 +1,8 @@
 """The bundled model as one value, and its folder in the Hub's format.
 
 A folder holds one sub-folder per part, each with `config.json` and safetensors in shards of less
-than 9 MB, a `tokenizer` folder and `model_index.json`. Weights are half precision on disk.
+than 9 MB, a `tokenizer` folder and `model_index.json`. Weights are half precision on disk. The
+few-step student of the video transformer is a part that a model may lack.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ PART_CLASSES: dict[str, Any] = {
     "planner_prompt_encoder": PromptEncoder,
 }
 
+STUDENT = "transformer_few"
+_ALL_CLASSES = PART_CLASSES | {STUDENT: VideoTransformer}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledModel:
@@ -53,10 +57,18 @@ class BundledModel:
     planner: FacePlanner
     planner_prompt_encoder: PromptEncoder
     tokenizer: PreTrainedTokenizerFast
+    transformer_few: VideoTransformer | None = None  # distilled: few steps, no guidance
 
     def parts(self) -> dict[str, ModelMixin]:
-        """The trained parts by name."""
-        return {name: getattr(self, name) for name in PART_CLASSES}
+        """The trained parts by name; the student only if there is one."""
+        parts = {name: getattr(self, name) for name in _ALL_CLASSES}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def stored_names(folder: Path) -> list[str]:
+    """The parts to read from a model folder: all that a model must have, and the student if stored."""
+    has_student = (folder / STUDENT / "config.json").is_file()
+    return [*PART_CLASSES, *([STUDENT] if has_student else [])]
 
 
 def save_part(part: ModelMixin, folder: Path) -> None:
@@ -76,7 +88,7 @@ def load_part(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> An
         ModelError: the folder is missing or its files do not fit the part.
     """
     try:
-        part = PART_CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        part = _ALL_CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         message = f"The model's part '{name}' is missing or damaged; download the model again."
         raise ModelError(message) from error
@@ -90,7 +102,8 @@ def save_bundled(model: BundledModel, folder: Path) -> None:
         save_part(part, folder / name)
     model.tokenizer.save_pretrained(folder / "tokenizer")
     index: dict[str, object] = {"_class_name": "IdVidPipeline"}
-    index |= {name: [kind.__module__, kind.__name__] for name, kind in PART_CLASSES.items()}
+    kinds = {name: type(part) for name, part in model.parts().items()}
+    index |= {name: [kind.__module__, kind.__name__] for name, kind in kinds.items()}
     index["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -101,7 +114,7 @@ def load_bundled(folder: Path) -> BundledModel:
     Raises:
         ModelError: a part is missing or damaged.
     """
-    parts = {name: load_part(name, folder / name) for name in PART_CLASSES}
+    parts = {name: load_part(name, folder / name) for name in stored_names(folder)}
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
     except (OSError, ValueError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from idvid.config import MAX_CHARACTERS, GenerationSettings
+from idvid.config import FEW_STEPS, FULL_STEPS, MAX_CHARACTERS, GenerationSettings
 from idvid.errors import InputError
 from idvid.methods import METHODS
 from idvid.pipeline.windows import FPS
@@ -28,9 +29,10 @@ MINI = Backend(
     fps=FPS,
     max_characters=MAX_CHARACTERS,
     methods=tuple(METHODS),
-    num_steps=_DEFAULTS.num_steps,
+    num_steps=FULL_STEPS,
     guidance_scale=_DEFAULTS.guidance_scale,
 )
+MINI_FEW = replace(MINI, num_steps=FEW_STEPS, full_steps=FULL_STEPS)  # with a student
 
 
 def whole_clip(events: Iterable[StepDone | WindowDone]) -> Clip:

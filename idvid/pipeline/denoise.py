@@ -89,11 +89,28 @@ def denoise(
     Yields:
         the T new frames after each step; the last is the result.
     """
-    count_finished, count_new = finished.shape[frame_dim], noise.shape[frame_dim]
-    steps = time_steps(num_steps).to(noise.device)
-    level = torch.ones(len(noise), count_finished + count_new, device=noise.device)
-    current = noise
-    for start, end in pairwise(steps):
+    return follow(noise, finished, predict, time_steps(num_steps), frame_dim)
+
+
+def follow(
+    current: Tensor,
+    finished: Tensor,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    steps: Tensor,
+    frame_dim: int = 1,
+) -> Iterator[Tensor]:
+    """Part of the way from noise to clean frames; as `denoise`, from `steps[0]` to `steps[-1]`.
+
+    Args:
+        current: the new frames at t = `steps[0]`.
+        finished: see `denoise`.
+        predict: see `denoise`.
+        steps: the t of each step's start, and of the end.
+        frame_dim: see `denoise`.
+    """
+    count_finished, count_new = finished.shape[frame_dim], current.shape[frame_dim]
+    level = torch.ones(len(current), count_finished + count_new, device=current.device)
+    for start, end in pairwise(steps.to(current.device)):
         level[:, count_finished:] = start
         clean = predict(torch.cat([finished, current], dim=frame_dim), level)
         clean = clean.narrow(frame_dim, count_finished, count_new)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -22,7 +22,7 @@ from idvid.conditioning.text import compile_prompt, unknown_words
 from idvid.errors import ModelError
 from idvid.hub import local_path
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
-from idvid.models.checkpoint import PART_CLASSES, BundledModel
+from idvid.models.checkpoint import PART_CLASSES, STUDENT, BundledModel
 from idvid.models.conditions import Conditions, Identity
 from idvid.models.face_backbone import FaceBackbone  # noqa: TC001 - diffusers reads annotations
 from idvid.models.face_planner import FacePlanner  # noqa: TC001
@@ -30,10 +30,18 @@ from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
 from idvid.models.video_transformer import PATCH, VideoTransformer
-from idvid.pipeline.backend import HEIGHT_PX, MINI, WIDTH_PX, checked_method, whole_clip
-from idvid.pipeline.denoise import clip_noise, denoise, guide, hold
+from idvid.pipeline.backend import (
+    HEIGHT_PX,
+    MINI,
+    MINI_FEW,
+    WIDTH_PX,
+    checked_method,
+    whole_clip,
+)
+from idvid.pipeline.denoise import clip_noise, denoise
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.precision import autocast, freeze
+from idvid.pipeline.predict import predictor, sampler
 from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
@@ -64,7 +72,7 @@ BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
 class IdVidPipeline(DiffusionPipeline):
     """Videos of several people who keep their faces, from the bundled kind of model."""
 
-    backend = MINI
+    _optional_components: ClassVar = [STUDENT]
 
     def __init__(  # noqa: PLR0913, PLR0917 - diffusers registers components by the names of these arguments
         self,
@@ -77,11 +85,14 @@ class IdVidPipeline(DiffusionPipeline):
         planner: FacePlanner,
         planner_prompt_encoder: PromptEncoder,
         tokenizer: PreTrainedTokenizerFast,
+        transformer_few: VideoTransformer | None = None,
     ) -> None:
         super().__init__()
         parts = {name: value for name, value in locals().items() if name in PART_CLASSES}
-        self.register_modules(**parts, tokenizer=tokenizer)
-        self.model = BundledModel(**parts, tokenizer=tokenizer)
+        parts |= {"tokenizer": tokenizer, STUDENT: transformer_few}
+        self.register_modules(**parts)
+        self.model = BundledModel(**parts)
+        self.backend = MINI if transformer_few is None else MINI_FEW
 
     @property
     def conditioner(self) -> FaceBackbone:
@@ -116,7 +127,8 @@ class IdVidPipeline(DiffusionPipeline):
             StepDone after every denoising step, WindowDone with the new frames of every window.
 
         Raises:
-            InputError: no such method, or a number of references that is not the characters'.
+            InputError: no such method, a number of references that is not the characters', or
+                guidance for the few-step model.
         """
         request = self.prepare(scene, references, settings)
         history = History()
@@ -138,6 +150,7 @@ class IdVidPipeline(DiffusionPipeline):
     ) -> Request:
         """Encode what every window shares."""
         method = checked_method(self.backend, scene, references, settings)
+        sampler(self.model, method, settings)  # refuses before any work
         with torch.inference_mode(), autocast():
             used = references if method.uses_references and settings.identity_strength > 0 else ()
             prepared = prepare_scene(self.model, scene, used, settings.parts)
@@ -224,19 +237,10 @@ class IdVidPipeline(DiffusionPipeline):
         self, request: Request, conditions: Conditions
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """The clean prediction of `denoise`: guided if asked for, early faces held by anchors."""
-        transformer, scale = self.model.transformer, request.settings.guidance_scale
-        rows, columns = (side // SPATIAL_FACTOR // PATCH for side in (HEIGHT_PX, WIDTH_PX))
-        full = transformer.prepare(conditions, rows, columns)
+        transformer, steering = sampler(self.model, request.method, request.settings)
         plain = replace(conditions, prompt=request.prepared.no_prompt, identity=None)
-        bare = full if scale == 1 else transformer.prepare(plain, rows, columns)
-
-        def predict(noisy: Tensor, level: Tensor) -> Tensor:
-            clean = transformer(noisy, level, full).float()
-            if scale != 1:
-                clean = guide(clean, transformer(noisy, level, bare).float(), scale)
-            return _held(clean, conditions.identity, level, request.method.hold_until)
-
-        return predict
+        grid = (HEIGHT_PX // SPATIAL_FACTOR // PATCH, WIDTH_PX // SPATIAL_FACTOR // PATCH)
+        return predictor(transformer, conditions, plain, grid, steering)
 
     def _identity(self, request: Request, landmarks: Tensor, is_visible: Tensor) -> Identity | None:
         prepared = request.prepared
@@ -278,10 +282,3 @@ def load_pipeline(model: str | None = None) -> IdVidPipeline:
         raise ModelError(message) from error
     freeze(pipeline.model)
     return pipeline
-
-
-def _held(clean: Tensor, identity: Identity | None, level: Tensor, until: float) -> Tensor:
-    if identity is None:
-        return clean
-    weight = identity.anchors[:, :, -1:] * min(identity.strength, 1.0)
-    return hold(clean, identity.anchors[:, :, :-1], weight, level, until)

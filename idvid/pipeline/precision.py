@@ -29,6 +29,13 @@ def freeze(model: BundledModel) -> None:
         part.eval().requires_grad_(False)
     if not runtime.has_fast_bf16():
         return
-    for module in model.transformer.modules():
-        if isinstance(module, nn.Linear):
-            module.to(torch.bfloat16)
+    for transformer in (model.transformer, model.transformer_few):
+        if transformer is not None:
+            round_linears(transformer)
+
+
+def round_linears(module: nn.Module) -> None:
+    """Store the weights of linear layers as autocast would round them, once for all."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.to(torch.bfloat16)

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
     from idvid.training.feeder import Feeder
     from idvid.training.stage import Stage
+    from idvid.training.video_stage import VideoSources
 
-STAGES = ("autoencoder", "backbone", "video", "planner")
+STAGES = ("autoencoder", "backbone", "video", "distil", "planner")
 CHOICES = ("data", *STAGES, "all", "adapter")
 # What each stage reads of all that can be rendered.
 _KINDS = {
     "autoencoder": ("clips",),
     "backbone": ("faces",),
     "video": ("clips",),
+    "distil": ("clips",),
     "planner": ("traces",),
 }
 _SHIPPED = Path(__file__).parents[1] / "weights" / "mini"
@@ -192,6 +194,7 @@ def _limited(settings: TrainingSettings, minutes: float) -> TrainingSettings:
         autoencoder=replace(settings.autoencoder, optimiser=limit(settings.autoencoder.optimiser)),
         backbone=replace(settings.backbone, optimiser=limit(settings.backbone.optimiser)),
         video=replace(settings.video, optimiser=limit(settings.video.optimiser)),
+        distil=replace(settings.distil, optimiser=limit(settings.distil.optimiser)),
         planner=replace(settings.planner, optimiser=limit(settings.planner.optimiser)),
     )
 
@@ -220,8 +223,21 @@ def _backbone(call: TrainingRun, feeder: Feeder) -> Stage:
 
 
 def _video(call: TrainingRun, feeder: Feeder) -> Stage:
+    from idvid.training.video_stage import VideoStage
+
+    return VideoStage(call.settings, _video_sources(call, feeder), call.device)
+
+
+def _distil(call: TrainingRun, feeder: Feeder) -> Stage:
+    from idvid.training.distil_stage import DistilStage
+
+    return DistilStage(call.settings, _video_sources(call, feeder), call.device)
+
+
+def _video_sources(call: TrainingRun, feeder: Feeder) -> VideoSources:
+    """Clips as latents, encoded while the stage trains, and the frozen parts that encode them."""
     from idvid.training.cache import CacheJob, derivative_name, encode_shards, load_frozen
-    from idvid.training.video_stage import VideoSources, VideoStage
+    from idvid.training.video_stage import VideoSources
     from idvid.training.vocabulary import obtain_tokenizer
 
     _take_shipped(call)
@@ -230,14 +246,13 @@ def _video(call: TrainingRun, feeder: Feeder) -> Stage:
     data = call.settings.data
     feeder.start(encode_shards, CacheJob(folder=call.shards, models=call.model, data=data))
     _await(feeder, call.shards, derivative, min(data.wait_for_shards, data.num_shards))
-    sources = VideoSources(
+    return VideoSources(
         shards=call.shards,
         derivative=derivative,
         frozen=frozen,
         tokenizer=obtain_tokenizer(call.model / "tokenizer", _SHIPPED / "tokenizer"),
         starts=call.starts,
     )
-    return VideoStage(call.settings, sources, call.device)
 
 
 def _planner(call: TrainingRun, feeder: Feeder) -> Stage:
@@ -270,5 +285,6 @@ _BUILDERS = {
     "autoencoder": _autoencoder,
     "backbone": _backbone,
     "video": _video,
+    "distil": _distil,
     "planner": _planner,
 }

@@ -7,6 +7,9 @@ A preset is a value: `CPU` is for two cores and several hours, `H200` for one GP
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
+
+from idvid.config import DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,38 @@ class VideoSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistilSettings:
+    """The stage of the few-step student; what is not said here is the video stage's."""
+
+    optimiser: OptimiserSettings
+    start: Literal["data", "teacher", "student"] = "student"  # of a segment, see `segments`
+    sub_steps: int = 3  # of the teacher for one of the student
+    guidance_scale: float = 1.0  # of the teacher
+    usual_strength: float = DEFAULTS.identity_strength
+    strengths: tuple[float, float] = (0.3, 1.5)
+    face_weight: float = 2.0  # added on faces
+    single_batch: int = 8  # rows of a batch of single frames
+    single_share: float = 0.4  # share of such batches
+    long_share: float = 0.5  # of the other batches: 16 frames instead of 8, and half the rows
+    drop_identity: float = 0.15
+    shuffle_slots: float = 0.25  # sampling gives slots in order
+    compile: bool = False  # both transformers' blocks; a run of minutes does not earn it back
+
+    def batches(self, video: VideoSettings) -> VideoSettings:
+        """What the batches are like."""
+        return replace(
+            video,
+            optimiser=self.optimiser,
+            single_batch=self.single_batch,
+            single_share=(self.single_share, self.single_share),
+            long_share=self.long_share,
+            drop_text=0.0,
+            drop_identity=self.drop_identity,
+            shuffle_slots=self.shuffle_slots,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerSettings:
     """The face planner's stage."""
 
@@ -129,6 +164,7 @@ class TrainingSettings:
     autoencoder: AutoencoderSettings
     backbone: BackboneSettings
     video: VideoSettings
+    distil: DistilSettings
     planner: PlannerSettings
     threads: int | None = None  # torch's threads in the training process; None: all cores
     seed: int = 0
@@ -153,6 +189,21 @@ CPU = TrainingSettings(
         single_batch=24,
         long_share=0.35,
         compile=True,
+    ),
+    distil=DistilSettings(
+        optimiser=OptimiserSettings(
+            num_steps=2_000,
+            batch_size=1,
+            learning_rate=3e-4,
+            minutes=25.0,
+            warmup_steps=20,
+            decay_share=0.5,
+            muon=True,
+            ema_decay=0.99,
+            log_every=20,
+            checkpoint_every=100,
+            sheet_minutes=10.0,
+        )
     ),
     planner=PlannerSettings(
         optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3, muon=True)
@@ -191,6 +242,18 @@ H200 = TrainingSettings(
         single_batch=256,
         single_share=(0.6, 0.2),
         identity_rows=32,
+    ),
+    distil=DistilSettings(
+        optimiser=OptimiserSettings(
+            num_steps=10_000,
+            batch_size=32,
+            learning_rate=2e-4,
+            minutes=1.5,
+            warmup_steps=100,
+            decay_share=0.5,
+            sheet_minutes=1.0,
+        ),
+        single_batch=128,
     ),
     planner=PlannerSettings(
         optimiser=OptimiserSettings(

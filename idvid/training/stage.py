@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -9,10 +10,12 @@ from transformers import PreTrainedTokenizerFast
 
 from idvid.models.checkpoint import (
     PART_CLASSES,
+    STUDENT,
     BundledModel,
     load_part,
     save_bundled,
     save_part,
+    stored_names,
 )
 
 if TYPE_CHECKING:
@@ -84,11 +87,16 @@ def start_part(
 
 
 def write_parts(folder: Path, **parts: ModelMixin) -> None:
-    """Write parts, and the index of the whole model once all of it is there."""
+    """Write parts, and the index of the whole model once all of it is there.
+
+    A student belongs to one teacher: a new transformer sends the old one's away.
+    """
+    if "transformer" in parts:
+        shutil.rmtree(folder / STUDENT, ignore_errors=True)
     for name, part in parts.items():
         save_part(part, folder / name)
     if all((folder / name / "config.json").exists() for name in PART_CLASSES):
-        loaded = {name: load_part(name, folder / name) for name in PART_CLASSES}
+        loaded = {name: load_part(name, folder / name) for name in stored_names(folder)}
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
         save_bundled(BundledModel(**loaded, tokenizer=tokenizer), folder)  # pyright: ignore[reportArgumentType]
 

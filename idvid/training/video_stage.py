@@ -59,19 +59,11 @@ class VideoStage:
         parts = _parts(settings, sources)
         self._is_fresh = parts["transformer"][1]
         self.model = nn.ModuleDict({name: part for name, (part, _) in parts.items()})
-        if self._settings.compile and shutil.which("c++"):
-            _compile(self.model)
-
-        def kind(split: str) -> ShardKind:
-            return ShardKind(
-                folder=sources.shards,
-                split=split,
-                derivative=sources.derivative,
-                read=lambda record: read_cached(record, sources.tokenizer),
-            )
-
-        self.pool = ShardPool(kind("train"), settings.data.shards_in_memory, device)
-        validation = ShardPool(kind("validation"), settings.data.num_validation_shards, device)
+        if self._settings.compile:
+            compile_blocks(self.model["transformer"])
+        data = settings.data
+        self.pool = ShardPool(shards_of(sources, "train"), data.shards_in_memory, device)
+        validation = ShardPool(shards_of(sources, "validation"), data.num_validation_shards, device)
         self._judge = VideoJudge(validation, sources.frozen, self._slot_ids, settings.video)
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
@@ -100,10 +92,25 @@ class VideoStage:
         write_parts(folder, **{name: model.get_submodule(name) for name in PARTS})  # pyright: ignore[reportArgumentType]
 
 
-def _compile(model: nn.Module) -> None:
-    """Compile the repeated blocks: one graph per size of batch, shared by all of them."""
+def shards_of(sources: VideoSources, split: str) -> ShardKind:
+    """The cached shards of a split, as the stages of the video model read them."""
+    return ShardKind(
+        folder=sources.shards,
+        split=split,
+        derivative=sources.derivative,
+        read=lambda record: read_cached(record, sources.tokenizer),
+    )
+
+
+def compile_blocks(transformer: nn.Module) -> None:
+    """Compile the repeated blocks: one graph per size of batch, shared by all of them.
+
+    Nothing is done where there is no C++ compiler.
+    """
+    if not shutil.which("c++"):
+        return
     torch._dynamo.config.recompile_limit = _MAX_GRAPHS
-    cast("VideoTransformer", model["transformer"]).compile_repeated_blocks(dynamic=False)  # pyright: ignore[reportIndexIssue]
+    cast("VideoTransformer", transformer).compile_repeated_blocks(dynamic=False)
 
 
 def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, tuple[ModelMixin, bool]]:

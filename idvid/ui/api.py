@@ -35,6 +35,7 @@ class Settings(TypedDict, total=False):
     identity_strength: float
     num_steps: int
     guidance_scale: float
+    few_steps: bool
 
 
 class GenerationEvent(TypedDict):
@@ -95,7 +96,8 @@ class Api:
             seconds: Length of the video, 1 to 30.
             seed: Random seed; the same seed and inputs give the same video.
             methods: One or two of none, context, locks.
-            settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10.
+            settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10;
+                few_steps false keeps the fast model from making 4 steps.
         """
         raw = {
             "prompt": prompt,

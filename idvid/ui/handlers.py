@@ -170,7 +170,7 @@ class Handlers:
             "methods": values[form.methods],
             "settings": {
                 "identity_strength": values[form.strength],
-                "num_steps": values[form.steps],
+                "num_steps": values[form.steps] or None,
                 "guidance_scale": values[form.guidance],
             },
         }

@@ -69,8 +69,9 @@ class SettingsRequest(BaseModel):
 
     model_config = STRICT
     identity_strength: Annotated[float, Field(ge=0, le=1.5)] = DEFAULTS.identity_strength
-    num_steps: Annotated[int, Field(ge=1, le=100)] = DEFAULTS.num_steps
+    num_steps: Annotated[int, Field(ge=1, le=100)] | None = None  # what suits the model
     guidance_scale: Annotated[float, Field(ge=1, le=10)] = DEFAULTS.guidance_scale
+    few_steps: bool = DEFAULTS.few_steps
 
 
 class CastRequest(BaseModel):
@@ -99,7 +100,8 @@ RULES = {
     "seconds": f"The length must be a number from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds.",
     "seed": f"The seed must be a whole number from 0 to {MAX_SEED}.",
     "methods": text.METHOD_COUNT,
-    "settings": "Settings may hold identity_strength, num_steps and guidance_scale, nothing else.",
+    "settings": "Settings may hold identity_strength, num_steps, guidance_scale and few_steps only.",
+    "few_steps": "few_steps must be true or false.",
     "identity_strength": "Identity strength must be a number from 0 to 1.5.",
     "num_steps": "Steps must be a whole number from 1 to 100.",
     "guidance_scale": "Guidance must be a number from 1 to 10.",
@@ -137,7 +139,7 @@ def run_request(raw: dict[str, Any]) -> RunRequest:
     validate_scene(scene)
     if len(set(form.methods)) < len(form.methods) or not set(form.methods) <= set(METHODS):
         raise InputError(text.METHOD_COUNT)
-    settings = form.settings.model_dump()
+    settings = form.settings.model_dump(exclude_none=True)
     return RunRequest(
         scene=scene,
         settings=tuple(GenerationSettings(method=method, **settings) for method in form.methods),

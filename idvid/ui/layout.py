@@ -198,9 +198,9 @@ def build_settings() -> tuple[gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.S
             )
             new_seed = gr.Checkbox(label=text.RANDOM_SEED_LABEL)
         steps = gr.Slider(
-            1,
+            0,
             100,
-            DEFAULTS.num_steps,
+            0,
             step=1,
             label=text.STEPS_LABEL,
             info=text.STEPS_INFO,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from idvid.config import (
+    FEW_STEPS,
+    FULL_STEPS,
     MAX_PHOTOS,
     MAX_SECONDS,
     METHODS,
@@ -42,9 +44,14 @@ STRENGTH_INFO = "How much the photos steer the identity lock; 0 switches them of
 SEED_LABEL = "Seed"
 RANDOM_SEED_LABEL = "New seed every time"
 STEPS_LABEL = "Steps per window"
-STEPS_INFO = "More steps are slower and cleaner."
+STEPS_INFO = (
+    f"0: what suits the model. The bundled one is fast at {FEW_STEPS}; any other number runs it in "
+    f"full, and {FULL_STEPS} suit that."
+)
 GUIDANCE_LABEL = "Guidance"
-GUIDANCE_INFO = "How strictly to follow the prompt; 1 is no guidance."
+GUIDANCE_INFO = (
+    f"How strictly to follow the prompt; 1 is no guidance, and {FEW_STEPS} steps take none."
+)
 ADVANCED = "Advanced"
 EXAMPLES = "Examples: fill in the form, then press Generate."
 

@@ -43,6 +43,14 @@ def test_two_models_of_one_name_are_told_apart():
     assert (call.contender.settings.num_steps, call.against.settings.num_steps) == (4, 12)
 
 
+def test_the_fast_model_meets_its_teacher_at_as_many_steps():
+    words = arguments("quality", "--steps", "4", "--against", "b", "--against-full")
+    call = call_of("quality", words)
+    assert (call.contender.settings.few_steps, call.against.settings.few_steps) == (True, False)
+    assert call.against.settings.num_steps == 4
+    assert not call_of("quality", arguments("quality", "--full")).contender.settings.few_steps
+
+
 @pytest.mark.parametrize(
     "words",
     [

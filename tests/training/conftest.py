@@ -6,16 +6,24 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from idvid.training.autoencoder_stage import AutoencoderStage
+from idvid.training.backbone_stage import BackboneStage
+from idvid.training.cache import derivative_name, load_frozen, write_encoded
 from idvid.training.feeder import FeederJob, make_shards
+from idvid.training.loop import RunSettings, train
+from idvid.training.records import Record, record_names, record_path
 from idvid.training.settings import (
     AutoencoderSettings,
     BackboneSettings,
     DataSettings,
+    DistilSettings,
     OptimiserSettings,
     PlannerSettings,
     TrainingSettings,
     VideoSettings,
 )
+from idvid.training.video_stage import VideoSources
+from idvid.training.vocabulary import obtain_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +78,9 @@ def tiny() -> TrainingSettings:
             identity_every=2,
             sheet_steps=2,
         ),
+        distil=DistilSettings(
+            optimiser=optimiser(batch_size=2), single_batch=2, single_share=0.5, sub_steps=2
+        ),
         planner=PlannerSettings(optimiser=optimiser(), width=64, depth=1),
         threads=1,
     )
@@ -81,3 +92,33 @@ def shards(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("training") / "shards"
     make_shards(FeederJob(folder=folder, data=tiny.data))
     return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(folder):
+    return obtain_tokenizer(folder / "model" / "tokenizer")
+
+
+@pytest.fixture(scope="session")
+def sources(tiny, shards, folder, tokenizer):
+    """Frozen parts trained for four steps, and the latents they make."""
+    for stage in (
+        AutoencoderStage(tiny, shards, (), "cpu"),
+        BackboneStage(tiny, shards / "faces", (), "cpu"),
+    ):
+        stage.pool.poll()
+        train(stage, RunSettings(folder=folder / stage.name, model_folder=folder / "model"))
+    frozen = load_frozen(folder / "model")
+    derivative = derivative_name(folder / "model")
+    for split in ("validation", "train"):
+        for name in record_names(shards, split):
+            record = Record(record_path(shards, name))
+            write_encoded(record, record_path(shards, name, derivative), frozen)
+    return VideoSources(
+        shards=shards, derivative=derivative, frozen=frozen, tokenizer=tokenizer, starts=()
+    )

@@ -9,53 +9,19 @@ from torch import nn
 
 from idvid.conditioning.text import slot_ids
 from idvid.models.checkpoint import PART_CLASSES, load_bundled, load_part
-from idvid.training.autoencoder_stage import AutoencoderStage
-from idvid.training.backbone_stage import BackboneStage
-from idvid.training.cache import derivative_name, load_frozen, write_encoded
+from idvid.training.cache import derivative_name
 from idvid.training.flow import flow_losses
 from idvid.training.loop import RunSettings, train
 from idvid.training.objective import frame_levels
 from idvid.training.planner_stage import PlannerStage
 from idvid.training.pool import Draws
-from idvid.training.records import Record, record_names, record_path
 from idvid.training.state import FILE_LIMIT_BYTES, load_state, save_state
 from idvid.training.video_batch import draw_batch, finish_batch
-from idvid.training.video_stage import VideoSources, VideoStage
-from idvid.training.vocabulary import obtain_tokenizer
+from idvid.training.video_stage import VideoStage
 
 
 class Kill(BaseException):
     """What a kill does to a run, without ending the tests."""
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("run")
-
-
-@pytest.fixture(scope="session")
-def tokenizer(folder):
-    return obtain_tokenizer(folder / "model" / "tokenizer")
-
-
-@pytest.fixture(scope="session")
-def sources(tiny, shards, folder, tokenizer):
-    """Frozen parts trained for four steps, and the latents they make."""
-    for stage in (
-        AutoencoderStage(tiny, shards, (), "cpu"),
-        BackboneStage(tiny, shards / "faces", (), "cpu"),
-    ):
-        stage.pool.poll()
-        train(stage, RunSettings(folder=folder / stage.name, model_folder=folder / "model"))
-    frozen = load_frozen(folder / "model")
-    derivative = derivative_name(folder / "model")
-    for split in ("validation", "train"):
-        for name in record_names(shards, split):
-            record = Record(record_path(shards, name))
-            write_encoded(record, record_path(shards, name, derivative), frozen)
-    return VideoSources(
-        shards=shards, derivative=derivative, frozen=frozen, tokenizer=tokenizer, starts=()
-    )
 
 
 def video_stage(tiny, sources, **changes):

@@ -124,6 +124,7 @@ BAD_REQUESTS = [
     {"settings": {"num_steps": 0}},
     {"settings": {"num_steps": 101}},
     {"settings": {"num_steps": 2.5}},
+    {"settings": {"few_steps": "yes, please"}},
     {"settings": {"guidance_scale": 0.5}},
     {"settings": {"guidance_scale": 10.5}},
     {"settings": {"guidance_scale": INFINITY}},

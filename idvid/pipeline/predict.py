@@ -1,0 +1,92 @@
+"""What the video model says of the clean frames, as a function of noise: guided, held by anchors.
+
+Sampling and the teacher of distillation share it, so that a student learns what is sampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from idvid.config import FEW_STEPS, FULL_STEPS
+from idvid.errors import InputError
+from idvid.pipeline.denoise import guide, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from idvid.config import GenerationSettings
+    from idvid.methods import Method
+    from idvid.models.checkpoint import BundledModel
+    from idvid.models.conditions import Conditions, Identity
+    from idvid.models.video_transformer import VideoTransformer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """What steers the prediction beside the conditions."""
+
+    scale: float = 1.0  # of classifier-free guidance; 1 is none
+    hold_until: float = 0.0  # 0..1, see `Method.hold_until`
+
+
+def sampler(
+    model: BundledModel, method: Method, settings: GenerationSettings
+) -> tuple[VideoTransformer, Steering]:
+    """Which transformer makes the clip, and what steers it.
+
+    The student was taught the teacher's guided and held steps: it is neither guided nor held again.
+
+    Raises:
+        InputError: guidance is asked of the student.
+    """
+    student = model.transformer_few
+    if student is None or not settings.few_steps or settings.num_steps != FEW_STEPS:
+        return model.transformer, Steering(
+            scale=settings.guidance_scale, hold_until=method.hold_until
+        )
+    if settings.guidance_scale != 1:
+        raise InputError(
+            f"{FEW_STEPS} steps are the fast model's, which takes no guidance, and guidance is "
+            f"{settings.guidance_scale:g}; set it to 1, or take {FULL_STEPS} steps."
+        )
+    return student, Steering()
+
+
+def predictor(
+    transformer: VideoTransformer,
+    conditions: Conditions,
+    plain: Conditions,
+    grid: tuple[int, int],
+    steering: Steering,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The `predict` of `denoise`: noisy latents and t per frame to clean latents, in float32.
+
+    Args:
+        transformer: the video model.
+        conditions: what it reads.
+        plain: what it reads in guidance's second pass; not looked at where the scale is 1.
+        grid: rows and columns of tokens.
+        steering: guidance and hold.
+    """
+    scale = steering.scale
+    full = transformer.prepare(conditions, *grid)
+    bare = full if scale == 1 else transformer.prepare(plain, *grid)
+
+    def predict(noisy: Tensor, level: Tensor) -> Tensor:
+        clean = transformer(noisy, level, full).float()
+        if scale != 1:
+            clean = guide(clean, transformer(noisy, level, bare).float(), scale)
+        return _held(clean, conditions.identity, level, steering.hold_until)
+
+    return predict
+
+
+def _held(clean: Tensor, identity: Identity | None, level: Tensor, until: float) -> Tensor:
+    if identity is None or until <= 0:
+        return clean
+    given = identity.is_given.to(clean.dtype)[:, None, None, None, None]
+    weight = identity.anchors[:, :, -1:] * given * min(identity.strength, 1.0)
+    return hold(clean, identity.anchors[:, :, :-1], weight, level, until)

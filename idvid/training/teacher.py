@@ -1,0 +1,77 @@
+"""The frozen video model that teaches, run as sampling runs it, and the student's own prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from idvid.conditioning.text import encode_prompt
+from idvid.errors import ModelError
+from idvid.models.checkpoint import load_part
+from idvid.models.prompt_encoder import PAD_ID
+from idvid.models.video_transformer import PATCH
+from idvid.pipeline.predict import Steering, predictor
+from idvid.training.flow import PARTS, conditions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from idvid.models.conditions import Conditions
+    from idvid.models.video_transformer import VideoTransformer
+    from idvid.training.segments import Predict
+    from idvid.training.video_batch import VideoBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """The frozen full model, and how sampling runs it."""
+
+    parts: nn.ModuleDict
+    steering: Steering
+
+    @property
+    def transformer(self) -> VideoTransformer:
+        """The full transformer."""
+        return cast("VideoTransformer", self.parts["transformer"])
+
+    @torch.no_grad()
+    def conditions(self, batch: VideoBatch, strength: float) -> Conditions:
+        """What both transformers read."""
+        conditions = conditions_of(self.parts, batch)
+        assert conditions.identity is not None, "training clips have references"
+        return replace(conditions, identity=replace(conditions.identity, strength=strength))
+
+    @torch.no_grad()
+    def predict(self, conditions: Conditions, batch: VideoBatch) -> Predict:
+        """The prediction that sampling would use."""
+        silent = torch.full_like(batch.ids[:, :1], PAD_ID)
+        prompt = encode_prompt(self.parts.get_submodule("prompt_encoder"), silent, batch.names)
+        plain = replace(conditions, prompt=prompt, identity=None)
+        return predictor(self.transformer, conditions, plain, grid_of(batch), self.steering)
+
+
+def student_predictor(model: nn.Module, conditions: Conditions, batch: VideoBatch) -> Predict:
+    """The student's prediction: neither guided nor held."""
+    transformer = cast("VideoTransformer", model.get_submodule("transformer"))
+    return predictor(transformer, conditions, conditions, grid_of(batch), Steering())
+
+
+def grid_of(batch: VideoBatch) -> tuple[int, int]:
+    """Rows and columns of tokens."""
+    return batch.latents.shape[-2] // PATCH, batch.latents.shape[-1] // PATCH
+
+
+def frozen_parts(starts: Sequence[Path]) -> nn.ModuleDict:
+    """The teacher's parts from the first folder that holds a whole video model.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for folder in starts:
+        if all((folder / name / "config.json").exists() for name in PARTS):
+            return nn.ModuleDict({name: load_part(name, folder / name) for name in PARTS})
+    raise ModelError("There is no video model to distil; train the stage 'video' first.")
