@@ -76,7 +76,13 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         type=_number(1, 10),
         help="guidance scale, 1 (none) to 10; default: what suits the model",
     )
-    parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
+    parser.add_argument(
+        "--model",
+        default="default",
+        help="bundled, vace-1.3b, vace-14b, auto, a folder, or owner/name on the Hub; default: "
+        "IDVID_MODEL, else the bundled",
+    )
+    _add_quantise(parser)
     _add_judge(parser)
 
 
@@ -126,15 +132,10 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ram", type=_number(1, 10_000), help="free GiB of RAM; default: 64 with --vram, else all"
     )
-    parser.add_argument("--quantise", choices=QUANTISATIONS, default=QUANTISATIONS[0])
+    _add_quantise(parser)
     parser.add_argument("--frames", type=_whole(1, 1000), default=81, help="default %(default)s")
     parser.add_argument("--size", type=_size, default=(832, 480), help="default 832x480")
-    parser.add_argument(
-        "--references",
-        type=_whole(0, 16),
-        default=2,
-        help="reference pictures; default %(default)s",
-    )
+    parser.add_argument("--references", type=_whole(0, 16), default=2, help="default %(default)s")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +154,10 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+
+
+def _add_quantise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quantise", choices=QUANTISATIONS, default="none", help="of a Hub model")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -218,6 +223,7 @@ def _generate(args: argparse.Namespace) -> None:
             guidance_scale=args.guidance,
             seed=args.seed,
             model=args.model,
+            quantise=args.quantise,
             judge=args.judge,
             out=args.out,
         )

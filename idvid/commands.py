@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,8 +21,10 @@ from idvid.media.image import read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
 from idvid.metrics.plots import write_comparison, write_figure
 from idvid.metrics.report import DriftMeter, write_csv, write_json
+from idvid.pipeline.backend import suited
 from idvid.scene_file import read_scene, validate_characters
-from idvid.types import Character, StepDone
+from idvid.terminal import Progress, load_model
+from idvid.types import Character, StepDone, SteppedDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +53,8 @@ class Generation:
     num_steps: int | None  # instead of the settings'; None is what suits the model
     guidance_scale: float | None  # the same
     seed: int | None  # instead of the scene's
-    model: str | None  # a folder or a Hub name; None is the bundled model
+    model: str  # of the menu, a folder or a Hub name, see `idvid.pipeline.choosing.choose`
+    quantise: str  # one of `config.QUANTISATIONS`
     judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
     out: Path
 
@@ -79,21 +81,18 @@ def generate(request: Generation) -> None:
         scene = dataclasses.replace(scene, seed=request.seed)
     references = usable_references(scene.characters)
     judge = _judge(request.judge)
-    from idvid.pipeline.load import load_pipeline  # the models load last, if all else is well
+    from idvid.pipeline.loader import Loader  # the models load last, if all else is well
 
-    pipeline = load_pipeline(request.model)
-    suited = {
-        "num_steps": request.num_steps or pipeline.backend.num_steps,
-        "guidance_scale": request.guidance_scale or pipeline.backend.guidance_scale,
-    }
-    if pipeline.conditioner is not None:
-        refuse_conditioner(judge, pipeline.conditioner)
+    model = load_model(Loader(quantise=request.quantise), request.model)
+    if model.pipeline.conditioner is not None:
+        refuse_conditioner(judge, model.pipeline.conditioner)
     faces = tuple(references.values())
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
-    for settings in (dataclasses.replace(each, **suited) for each in request.settings):
+    for each in request.settings:
+        settings = suited(each, model.backend, request.num_steps, request.guidance_scale)
         folder = request.out / settings.method if several else request.out
-        events = pipeline.stream(scene, faces, settings, lambda: False)
+        events = model.stream(scene, faces, settings, lambda: False)
         meter = partial(DriftMeter, references, encoder=judge)
         reports[settings.method] = _record(events, meter, settings.method, folder)
     if several:
@@ -180,35 +179,8 @@ def read_characters(folder: Path) -> tuple[Character, ...]:
     return cast
 
 
-class Progress:
-    """One line on stderr that says how far a command is and how long it will take."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._start = time.monotonic()
-        self._rewrites = sys.stderr.isatty()
-
-    def show(self, message: str) -> None:
-        """Replace the line on a terminal; write a new one into a file."""
-        start, end = ("\r\033[K", "") if self._rewrites else ("", "\n")
-        sys.stderr.write(f"{start}{self._label}: {message}{end}")
-        sys.stderr.flush()
-
-    def show_step(self, step: StepDone) -> None:
-        """Steps done of all, and the seconds left at the pace so far."""
-        spent = time.monotonic() - self._start
-        left = spent / step.done * (step.total - step.done)
-        self.show(f"step {step.done} of {step.total}, {left:.0f} s left")
-
-    def end(self) -> None:
-        """Say how long it took and close the line."""
-        self.show(f"done in {time.monotonic() - self._start:.1f} s")
-        if self._rewrites:
-            sys.stderr.write("\n")
-
-
 def _record(
-    events: Iterator[StepDone | WindowDone],
+    events: Iterator[StepDone | WindowDone | SteppedDown],
     open_meter: Callable[[float], DriftMeter],
     label: str,
     folder: Path,
@@ -221,6 +193,9 @@ def _record(
     for event in events:
         if isinstance(event, StepDone):
             progress.show_step(event)
+            continue
+        if isinstance(event, SteppedDown):
+            progress.note(event.message)
             continue
         if writer is None or meter is None:
             writer, meter = SegmentWriter(event.fps), open_meter(event.fps)
