@@ -21,7 +21,6 @@ from idvid.media.image import read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
 from idvid.metrics.plots import write_comparison, write_figure
 from idvid.metrics.report import DriftMeter, write_csv, write_json
-from idvid.pipeline.backend import suited
 from idvid.scene_file import read_scene, validate_characters
 from idvid.terminal import Progress, load_model
 from idvid.types import Character, StepDone, SteppedDown
@@ -90,7 +89,7 @@ def generate(request: Generation) -> None:
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
     for each in request.settings:
-        settings = suited(each, model.backend, request.num_steps, request.guidance_scale)
+        settings = model.suited(each, request.num_steps, request.guidance_scale)
         folder = request.out / settings.method if several else request.out
         events = model.stream(scene, faces, settings, lambda: False)
         meter = partial(DriftMeter, references, encoder=judge)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,20 +31,6 @@ MINI = Backend(
     num_steps=_DEFAULTS.num_steps,
     guidance_scale=_DEFAULTS.guidance_scale,
 )
-
-
-def suited(
-    settings: GenerationSettings,
-    backend: Backend,
-    num_steps: int | None,
-    guidance_scale: float | None,
-) -> GenerationSettings:
-    """Settings with the steps and guidance that were asked for; None is what suits the backend."""
-    return replace(
-        settings,
-        num_steps=num_steps or backend.num_steps,
-        guidance_scale=guidance_scale or backend.guidance_scale,
-    )
 
 
 def whole_clip(events: Iterable[StepDone | WindowDone]) -> Clip:

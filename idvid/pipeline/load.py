@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,16 @@ class LoadedModel:
             yield from call()
         else:
             yield from run_with_plan(self.plan, call, self.place)
+
+    def suited(
+        self, settings: GenerationSettings, num_steps: int | None, guidance_scale: float | None
+    ) -> GenerationSettings:
+        """Settings with the steps and guidance that were asked for; None is what suits it."""
+        return replace(
+            settings,
+            num_steps=num_steps or self.backend.num_steps,
+            guidance_scale=guidance_scale or self.backend.guidance_scale,
+        )
 
     def place(self, plan: DevicePlan) -> None:
         """Move the weights to where another plan wants them."""

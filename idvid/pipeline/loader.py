@@ -51,6 +51,7 @@ class Loader:
         self._options, self._quantise, self._load = options, quantise, load
         self._in_use = threading.Lock()
         self._model: LoadedModel | None = None
+        self._loading = ""  # a sentence, while somebody loads
 
     @property
     def current(self) -> LoadedModel | None:
@@ -105,16 +106,19 @@ class Loader:
                 was in memory stays there unless the loading itself failed.
         """
         while not self._in_use.acquire(timeout=POLL_S):
-            yield BUSY
+            yield self._loading or BUSY
         try:
             if self._model is None or self._model.choice.source != choice.source:
                 folder_of(choice)
                 self._fitting(choice)
-                yield f"Loading {choice.title} ..."
+                self._loading = f"Loading {choice.title} ..."
+                yield self._loading
                 self._model = self._switch(choice)
         except BaseException:
             self._in_use.release()
             raise
+        finally:
+            self._loading = ""
         return self._model
 
     def release(self) -> None:

@@ -26,6 +26,7 @@ from idvid.config import (
 )
 from idvid.errors import InputError
 from idvid.media.image import read_image
+from idvid.pipeline.choosing import DEFAULT
 from idvid.scene_file import MAX_DESCRIPTION_LENGTH, validate_characters, validate_scene
 from idvid.types import Character, Scene
 from idvid.ui import text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic_core import ErrorDetails
 
+MAX_MODEL_NAME = 200
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
@@ -69,8 +71,9 @@ class SettingsRequest(BaseModel):
 
     model_config = STRICT
     identity_strength: Annotated[float, Field(ge=0, le=1.5)] = DEFAULTS.identity_strength
-    num_steps: Annotated[int, Field(ge=1, le=100)] = DEFAULTS.num_steps
-    guidance_scale: Annotated[float, Field(ge=1, le=10)] = DEFAULTS.guidance_scale
+    num_steps: Annotated[int, Field(ge=1, le=100)] | None = None
+    guidance_scale: Annotated[float, Field(ge=1, le=10)] | None = None
+    model: Annotated[str, Field(max_length=MAX_MODEL_NAME)] = DEFAULT
 
 
 class CastRequest(BaseModel):
@@ -99,10 +102,11 @@ RULES = {
     "seconds": f"The length must be a number from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds.",
     "seed": f"The seed must be a whole number from 0 to {MAX_SEED}.",
     "methods": text.METHOD_COUNT,
-    "settings": "Settings may hold identity_strength, num_steps and guidance_scale, nothing else.",
+    "settings": "Settings may hold identity_strength, num_steps, guidance_scale and model, no more.",
     "identity_strength": "Identity strength must be a number from 0 to 1.5.",
     "num_steps": "Steps must be a whole number from 1 to 100.",
     "guidance_scale": "Guidance must be a number from 1 to 10.",
+    "model": text.NO_MODEL_NAME,
 }
 
 
@@ -137,11 +141,27 @@ def run_request(raw: dict[str, Any]) -> RunRequest:
     validate_scene(scene)
     if len(set(form.methods)) < len(form.methods) or not set(form.methods) <= set(METHODS):
         raise InputError(text.METHOD_COUNT)
-    settings = form.settings.model_dump()
+    strength = form.settings.identity_strength
     return RunRequest(
         scene=scene,
-        settings=tuple(GenerationSettings(method=method, **settings) for method in form.methods),
+        settings=tuple(
+            GenerationSettings(method=m, identity_strength=strength) for m in form.methods
+        ),
+        model=form.settings.model,
+        num_steps=form.settings.num_steps,
+        guidance_scale=form.settings.guidance_scale,
     )
+
+
+def model_name(raw: object) -> str:
+    """A model's name from a form; an empty one is the default.
+
+    Raises:
+        InputError: it is no text, or too long to be a name.
+    """
+    if not isinstance(raw, str | None) or len(raw or "") > MAX_MODEL_NAME:
+        raise InputError(text.NO_MODEL_NAME)
+    return (raw or "").strip() or DEFAULT
 
 
 def cast(raw: object) -> tuple[Character, ...]:

@@ -44,9 +44,10 @@ def events(client, cast):
     return job.outputs()
 
 
-def test_two_functions_are_public_and_nothing_else(client):
+def test_four_functions_are_public_and_nothing_else(client):
     endpoints = client.view_api(return_format="dict")
-    assert sorted(endpoints["named_endpoints"]) == ["/check_references", "/generate"]
+    names = ["/check_references", "/describe_model", "/generate", "/load_model"]
+    assert sorted(endpoints["named_endpoints"]) == names
     assert not endpoints["unnamed_endpoints"]
 
 
