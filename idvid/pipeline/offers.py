@@ -64,7 +64,7 @@ class Offer:
             ("Licence", self._licence()),
             ("Download", self._download()),
             ("Limits", self._limits()),
-            ("Here", self.fit.problem or plan_sentence(self.fit.plan)),
+            ("Plan", self.fit.problem or plan_sentence(self.fit.plan)),
         )
 
     def _model(self) -> str:
@@ -74,11 +74,13 @@ class Offer:
 
     def _licence(self) -> str:
         card = self.choice.card
-        notice = f" {card.notice}" if card and card.notice else ""
         if self.licence == "unknown":
             return "Unknown; read it on the model's page on the Hub before you use it."
-        where = f"not in {card.territory}" if card and card.territory else "no territory excluded"
-        return f"{self.licence}, {where}.{notice}"
+        if card is None:
+            told = ", as its page says" if self.choice.source else ""
+            return f"{self.licence}{told}."
+        where = f"not in {card.territory}" if card.territory else "no territory excluded"
+        return f"{self.licence}, {where}. {card.notice}".strip()
 
     def _download(self) -> str:
         if not isinstance(self.choice.source, ModelRef):

@@ -20,8 +20,9 @@ from idvid.media.image import read_image, shown_name
 from idvid.ui import intake, text
 from idvid.ui.characters import fill_slots, raw_characters, show_tabs
 from idvid.ui.errors import polite
-from idvid.ui.layout import notes_html, status_html
+from idvid.ui.layout import notes_html
 from idvid.ui.model_handlers import ModelHandlers, wire_models
+from idvid.ui.model_menu import status_html
 from idvid.ui.outputs import RunView, begin_updates, button_updates
 from idvid.ui.runs import run
 from idvid.ui.stops import Stops

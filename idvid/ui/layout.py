@@ -19,7 +19,7 @@ from idvid.config import (
 from idvid.ui import text
 from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
 from idvid.ui.drift_panel import drift_panel
-from idvid.ui.model_menu import ModelMenu, build_menu
+from idvid.ui.model_menu import ModelMenu, build_menu, status_html
 from idvid.ui.streaming import StreamingVideo
 
 if TYPE_CHECKING:
@@ -275,12 +275,6 @@ def build_screen(number: int) -> Screen:
 def heading_text(method: str) -> str:
     """A column's title."""
     return f"### {text.METHOD_LABELS[method]}"
-
-
-def status_html(message: str, share: float | None = None) -> str:
-    """A sentence, read out by screen readers, and a bar if a share of 0..1 is known."""
-    bar = "" if share is None else f"<div class='bar'><div style='width:{share:.1%}'></div></div>"
-    return f"<div role='status' aria-live='polite'>{escape(message)}</div>{bar}"
 
 
 def notes_html(findings: Sequence[Finding], words: str) -> str:

@@ -10,8 +10,14 @@ import gradio as gr
 
 from idvid.ui import intake, text
 from idvid.ui.errors import polite
-from idvid.ui.layout import status_html
-from idvid.ui.model_menu import busy_updates, first_choice, idle_updates, offer_updates
+from idvid.ui.model_menu import (
+    busy_updates,
+    first_choice,
+    idle_updates,
+    loaded_updates,
+    offer_updates,
+    status_html,
+)
 from idvid.ui.stops import Stops
 
 if TYPE_CHECKING:
@@ -48,13 +54,16 @@ class ModelHandlers:
             self.stops.begin(request.session_hash)
             stopped = self.stops.flag(request.session_hash).is_set
             with closing(self.engine.bring(intake.model_name(name))) as steps:
-                for sentence, share in steps:
-                    yield busy_updates(self.menu, status_html(sentence, share))
+                for said in steps:
+                    yield busy_updates(self.menu, *said)
                     if stopped():
-                        yield idle_updates(self.menu, status_html(text.LOAD_CANCELLED))
+                        yield idle_updates(self.menu, text.LOAD_CANCELLED)
                         return
-            ready = status_html(self.engine.state)
-            yield {**idle_updates(self.menu, ready), self.page.model_state: ready}
+            offer = self.engine.offer(intake.model_name(name))
+            yield {
+                **loaded_updates(self.menu, offer),
+                self.page.model_state: status_html(self.engine.state),
+            }
 
     def cancel(self, request: gr.Request) -> None:
         """End this page's download."""
@@ -62,7 +71,7 @@ class ModelHandlers:
 
     def failed(self) -> Updates:
         """After an error: the button as before."""
-        return idle_updates(self.menu, status_html(text.LOAD_FAILED))
+        return idle_updates(self.menu, text.LOAD_FAILED)
 
 
 def suited_updates(page: Page, offer: Offer) -> Updates:
@@ -87,7 +96,7 @@ def described(page: Page) -> list[Any]:
 def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     """Connect the menu's events; none of them is part of the API."""
     menu, shown = handlers.menu, described(handlers.page)
-    progress = [menu.status, menu.load, menu.cancel, handlers.page.model_state]
+    progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
     menu.name.change(handlers.look, menu.name, shown, **quiet)
     loading = menu.load.click(
         handlers.load,

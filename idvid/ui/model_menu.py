@@ -43,8 +43,8 @@ def build_menu() -> ModelMenu:
             allow_custom_value=True,
             elem_id="model-name",
         )
-        facts = gr.HTML(elem_id="model-facts")
-        status = gr.HTML(visible=False, elem_id="model-status")
+        facts = gr.HTML(elem_id="model-facts", padding=False)
+        status = gr.HTML(visible=False, elem_id="model-status", padding=False)
         with gr.Row():
             load = gr.Button(text.LOAD, size="sm", interactive=False, elem_id="load")
             cancel = gr.Button(text.CANCEL_LOAD, size="sm", visible=False, elem_id="cancel-load")
@@ -66,6 +66,12 @@ def entries() -> list[tuple[str, str]]:
     return [(text.default_model(title), DEFAULT), *known]
 
 
+def status_html(message: str, share: float | None = None) -> str:
+    """A sentence, read out by screen readers, and a bar if a share of 0..1 is known."""
+    bar = "" if share is None else f"<div class='bar'><div style='width:{share:.1%}'></div></div>"
+    return f"<div role='status' aria-live='polite'>{escape(message)}</div>{bar}"
+
+
 def facts_html(offer: Offer) -> str:
     """Licence, download, limits and plan as a list of terms."""
     rows = (f"<dt>{escape(word)}</dt><dd>{escape(said)}</dd>" for word, said in offer.facts)
@@ -84,19 +90,28 @@ def offer_updates(menu: ModelMenu, offer: Offer) -> Updates:
     }
 
 
-def busy_updates(menu: ModelMenu, message: str) -> Updates:
-    """While a model is fetched and loaded; `message` is HTML."""
+def busy_updates(menu: ModelMenu, message: str, share: float | None) -> Updates:
+    """While a model is fetched and loaded; `share` of the download, 0..1, is here."""
     return {
-        menu.status: gr.HTML(message, visible=True),
+        menu.status: gr.HTML(status_html(message, share), visible=True),
         menu.load: gr.Button(interactive=False),
         menu.cancel: gr.Button(visible=True),
     }
 
 
 def idle_updates(menu: ModelMenu, message: str) -> Updates:
-    """When that is over, however it ended; `message` is HTML."""
+    """When that is over, however it ended."""
     return {
-        menu.status: gr.HTML(message, visible=True),
+        menu.status: gr.HTML(status_html(message), visible=True),
         menu.load: gr.Button(interactive=True),
         menu.cancel: gr.Button(visible=False),
+    }
+
+
+def loaded_updates(menu: ModelMenu, offer: Offer) -> Updates:
+    """When a model is in memory."""
+    return {
+        **idle_updates(menu, text.ready(offer.choice.title, "", None)),
+        menu.facts: facts_html(offer),
+        menu.load: gr.Button(text.LOAD, interactive=True),
     }

@@ -9,7 +9,8 @@ import gradio as gr
 
 from idvid.ui import text
 from idvid.ui.drift_panel import EMPTY, panel_value
-from idvid.ui.layout import heading_text, notes_html, status_html
+from idvid.ui.layout import heading_text, notes_html
+from idvid.ui.model_menu import status_html
 from idvid.ui.runs import (
     Checked,
     Chunk,

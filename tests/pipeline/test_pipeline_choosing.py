@@ -70,14 +70,14 @@ def test_licence_limits_and_plan_are_said_without_the_hub(no_hub):
         "Up to 4 people (its makers show 3); up to 30 s in windows of 5.1 s; 832x480 pixels, "
         "16 frames a second."
     )
-    assert "plan encoder-off takes" in facts["Here"]
+    assert "plan encoder-off takes" in facts["Plan"]
     assert "the network is off" in facts["Download"]
 
 
 def test_the_bundled_model_needs_nothing():
     facts = dict(offer("bundled", machine(0, gpus=0)).facts)
     assert facts["Download"] == "None; it comes with idvid."
-    assert facts["Here"] == "It runs on any machine, and no plan is needed."
+    assert facts["Plan"] == "It runs on any machine, and no plan is needed."
     assert facts["Limits"].startswith("Up to 8 people; up to 30 s; 224x128 pixels")
 
 
