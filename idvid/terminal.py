@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from idvid.pipeline.loader import Loader
     from idvid.types import StepDone
 
-SHARE_STEP = 0.05  # of a download, between two lines in a file
+LINES = 20  # of a download, where they go into a file
 
 
 class Progress:
@@ -56,7 +56,7 @@ class DownloadLine:
         self._start: tuple[float, int] | None = (
             None  # when the first bytes were known, and how many
         )
-        self._shown = (-1.0, "")
+        self._shown = (-1, "")  # twentieths done, and the note
 
     def show(self, step: DownloadProgress) -> None:
         """The line for this moment; into a file only where there is news."""
@@ -64,9 +64,9 @@ class DownloadLine:
             return
         self._start = self._start or (time.monotonic(), step.bytes_done)
         share = step.bytes_done / step.bytes_total
-        has_news = share >= self._shown[0] + SHARE_STEP or step.note != self._shown[1]
-        if has_news or self._progress.rewrites:
-            self._shown = (share, step.note)
+        news = (step.bytes_done * LINES // step.bytes_total, step.note)
+        if news != self._shown or self._progress.rewrites:
+            self._shown = news
             self._progress.show(f"{share:4.0%} of {size_text(step.bytes_total)}{self._rest(step)}")
 
     def end(self) -> None:

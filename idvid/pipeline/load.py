@@ -90,7 +90,10 @@ def load_model(choice: Choice, fit: Fit) -> Pipeline:
     from idvid.pipeline.vace_load import VaceModel, load_vace
 
     assert folder is not None
-    model = VaceModel(base=folder)
+    lora, _, file = (fit.extras.lora or "").partition(":")
+    model = VaceModel(
+        base=folder, adapter=fit.extras.adapter, lora=lora or None, lora_file=file or None
+    )
     if fit.plan is None:
         return load_vace(model, fit.options)
     settle = partial(apply_plan, plan=fit.plan)

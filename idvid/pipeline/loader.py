@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idvid import runtime
 from idvid.errors import ModelError
-from idvid.hub import ModelRef, fetch
+from idvid.hub import ModelRef, fetch, parse_ref
 from idvid.pipeline.choosing import choose, choose_public, pick_best
 from idvid.pipeline.load import LoadedModel, folder_of, load_model
-from idvid.pipeline.offers import Fit, describe, fit_here
+from idvid.pipeline.offers import NOTHING_ADDED, VACE_KIND, Extras, Fit, describe, fit_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -39,6 +40,7 @@ class Loader:
         self,
         options: VaceOptions | None = None,
         quantise: str = "none",
+        extras: Extras = NOTHING_ADDED,
         load: Callable[[Choice, Fit], Pipeline] = load_model,
     ) -> None:
         """Nothing is loaded yet.
@@ -46,9 +48,11 @@ class Loader:
         Args:
             options: What VACE models shall make; None: their defaults.
             quantise: One of `config.QUANTISATIONS`, for VACE models.
+            extras: What is added to VACE models.
             load: Reads a model into memory.
         """
-        self._options, self._quantise, self._load = options, quantise, load
+        self._options, self._quantise = options, quantise
+        self._extras, self._load = extras, load
         self._in_use = threading.Lock()
         self._model: LoadedModel | None = None
         self._loading = ""  # a sentence, while somebody loads
@@ -91,9 +95,12 @@ class Loader:
             ModelError: It does not fit this machine, so that nothing was fetched.
             HubError: The Hub did not give it.
         """
+        fit = self._fitting(choice)
         if isinstance(choice.source, ModelRef):
-            self._fitting(choice)
             yield from fetch(choice.source)
+        for source in fit.extras.sources if fit.kind == VACE_KIND else ():
+            if not Path(source).is_dir():
+                yield from fetch(parse_ref(source))
 
     def hold(self, choice: Choice) -> Generator[str, None, LoadedModel]:
         """Load a model unless it is the one in memory, and keep it until `release`.
@@ -138,7 +145,8 @@ class Loader:
         return fit
 
     def _fit(self, choice: Choice) -> Fit:
-        return fit_here(choice, self._machine(), self._options, self._quantise)
+        fit = fit_here(choice, self._machine(), self._options, self._quantise)
+        return replace(fit, extras=self._extras)
 
     def _pick(self) -> Choice:
         machine = self._machine()

@@ -32,6 +32,23 @@ _PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # som
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What is added to a VACE model; each a folder or `owner/name` on the Hub."""
+
+    adapter: str | None = None  # of identity attention
+    lora: str | None = None  # for few steps, fused; `:file` behind it where there are several
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where they come from."""
+        named = (self.adapter, self.lora and self.lora.partition(":")[0])
+        return tuple(source for source in named if source)
+
+
+NOTHING_ADDED = Extras()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """How a model would lie on a machine."""
 
@@ -41,6 +58,7 @@ class Fit:
     options: VaceOptions | None  # of VACE, with windows that fit
     plan: DevicePlan | None  # None: it needs none
     problem: str = ""  # one sentence, where it does not fit
+    extras: Extras = NOTHING_ADDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,16 @@ import weakref
 import pytest
 import torch
 import wan_tiny
+from safetensors.torch import save_file
 from test_pipeline_load import drain
 
 from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import ModelRef
+from idvid.models.wan_attach import is_attached
 from idvid.pipeline import loader as loaders
 from idvid.pipeline.load import load_model
 from idvid.pipeline.loader import BUSY, Loader
+from idvid.pipeline.offers import Extras
 from idvid.pipeline.vace_options import VaceOptions
 
 SIZE = VaceOptions(**wan_tiny.VACE_SIZE)
@@ -127,6 +130,27 @@ def test_a_model_that_is_damaged_is_let_go_and_the_next_one_loads(tiny_folder, t
         use(loader, tmp_path)
     assert loader.current is None
     use(loader, tiny_folder)
+
+
+def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp_path):
+    wan_tiny.adapter().save(tmp_path / "adapter")
+    (tmp_path / "lora").mkdir()
+    source = torch.Generator().manual_seed(0)
+    down, up = (torch.randn(shape, generator=source) for shape in ((2, 24), (24, 2)))
+    name = "transformer.blocks.0.attn1.to_q.lora_{}.weight"
+    for file in ("other", "few"):
+        weights = {name.format("A"): down, name.format("B"): up}
+        save_file(weights, tmp_path / "lora" / f"{file}.safetensors")
+    extras = Extras(adapter=str(tmp_path / "adapter"), lora=f"{tmp_path / 'lora'}:few.safetensors")
+    loader, plain = Loader(SIZE, extras=extras), Loader(SIZE)
+    for each in (loader, plain):
+        use(each, vace_folder)
+    assert list(loader.fetch(loader.current.choice)) == []
+    assert is_attached(loader.current.pipeline.transformer)
+    queries = [
+        each.current.pipeline.transformer.blocks[0].attn1.to_q.weight for each in (plain, loader)
+    ]
+    assert not torch.equal(*queries)
 
 
 def test_a_stranger_opens_no_folder(monkeypatch, tmp_path, tiny_folder):
