@@ -218,6 +218,7 @@ def build_settings() -> tuple[gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.S
             step=0.1,
             label=text.GUIDANCE_LABEL,
             info=text.GUIDANCE_INFO,
+            elem_id="guidance",
         )
     return strength, seed, new_seed, steps, guidance
 

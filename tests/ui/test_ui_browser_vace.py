@@ -46,6 +46,7 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
     visit.open_menu()
     look_before_loading(visit, hub)
     visit.fill(photos, seconds=1, steps=2)
+    assert page.locator("#guidance input[type=number]").input_value() == "5", "what suits VACE"
     visit.press("Generate")
     page.get_by_test_id("toast-body").get_by_text("is not on this machine yet").wait_for()
 
@@ -97,7 +98,6 @@ def look_before_loading(visit, hub):
     ):
         assert said in shown, shown
     assert hub.sent[WEIGHTS] == 0
-    assert visit.page.locator("#steps input[type=number]").input_value() == "30"
     visit.shot("vace-offer")
 
 
