@@ -17,7 +17,15 @@ from idvid.errors import ModelError
 from idvid.hub import ModelRef, fetch, parse_ref
 from idvid.pipeline.choosing import choose, choose_public, pick_best
 from idvid.pipeline.load import LoadedModel, folder_of, load_model
-from idvid.pipeline.offers import NOTHING_ADDED, VACE_KIND, Extras, Fit, describe, fit_here
+from idvid.pipeline.offers import (
+    NOTHING_ADDED,
+    UNKNOWN,
+    VACE_KIND,
+    Extras,
+    Fit,
+    describe,
+    fit_here,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -55,6 +63,7 @@ class Loader:
         self._extras, self._load = extras, load
         self._in_use = threading.Lock()
         self._model: LoadedModel | None = None
+        self._licences: dict[object, str] = {}  # as the Hub stated them
         self._loading = ""  # a sentence, while somebody loads
 
     @property
@@ -78,7 +87,11 @@ class Loader:
             ModelError: idvid does not run models of this kind.
             HubError: Its settings cannot be fetched.
         """
-        return describe(choice, self._fit(choice))
+        offer = describe(choice, self._fit(choice))
+        if offer.licence == UNKNOWN:  # the cache keeps no licence
+            return replace(offer, licence=self._licences.get(choice.source, UNKNOWN))
+        self._licences[choice.source] = offer.licence
+        return offer
 
     def is_here(self, choice: Choice) -> bool:
         """Whether all files of a model are on this machine."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from idvid.types import Backend
 
 MINI_KIND, VACE_KIND = "IdVidPipeline", "WanVACEPipeline"
+UNKNOWN = "unknown"  # a licence that nobody told us
 _VACE_CLASSES = (VACE_KIND, "IdVidVacePipeline")
 _NUM_REFERENCES = 4  # the most that VACE is given, see conditioning.portraits
 _WINDOWS = (81, 65, 49, 33)  # frames at once, tried in this order
@@ -92,8 +93,8 @@ class Offer:
 
     def _licence(self) -> str:
         card = self.choice.card
-        if self.licence == "unknown":
-            return "Unknown; read it on the model's page on the Hub before you use it."
+        if self.licence == UNKNOWN:
+            return "Not known here; read it on the model's page on the Hub before you use it."
         if card is None:
             told = ", as its page says" if self.choice.source else ""
             return f"{self.licence}{told}."
@@ -133,9 +134,9 @@ def plan_sentence(plan: DevicePlan | None) -> str:
 def describe(choice: Choice, fit: Fit) -> Offer:
     """Add licence and size, for which the Hub is asked; its silence is no error."""
     if not isinstance(choice.source, ModelRef):
-        licence = "Apache-2.0" if choice.source is None else "unknown"
+        licence = "Apache-2.0" if choice.source is None else UNKNOWN
         return Offer(choice=choice, fit=fit, licence=licence, total_bytes=0, missing_bytes=0)
-    licence = choice.card.licence if choice.card else "unknown"
+    licence = choice.card.licence if choice.card else UNKNOWN
     try:
         facts = look_up(choice.source, _PATIENCE)
     except HubError as error:
@@ -146,7 +147,7 @@ def describe(choice: Choice, fit: Fit) -> Offer:
     return Offer(
         choice=choice,
         fit=fit,
-        licence=choice.card.licence if choice.card else facts.licence or "unknown",
+        licence=choice.card.licence if choice.card else facts.licence or UNKNOWN,
         total_bytes=facts.total_bytes,
         missing_bytes=facts.missing_bytes,
     )

@@ -87,7 +87,7 @@ def test_a_folder_shows_its_name_and_not_its_path(vace_folder):
     assert str(vace_folder.parent) not in text
     assert shown.choice.title == vace_folder.name
     assert "a folder of this machine" in text
-    assert "Unknown; read it" in dict(shown.facts)["Licence"]
+    assert "Not known here; read it" in dict(shown.facts)["Licence"]
 
 
 def test_a_territory_that_a_licence_leaves_out_is_said(no_hub, monkeypatch):

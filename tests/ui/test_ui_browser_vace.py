@@ -54,6 +54,7 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
     visit.press("Download and load")
     visit.wait_for_model("wan-vace is ready.", timeout_s=120)
     assert "plan " in page.locator("#model-state").inner_text()
+    assert "apache-2.0" in page.locator("#model-facts").inner_text()
 
     visit.press("Generate")
     page.wait_for_function(PLAYING, arg="live1", timeout=90 * SECOND_MS)
