@@ -88,6 +88,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", choices=("none", "taylorseer"), default="none", help="skip steps of VACE"
     )
+    parser.add_argument("--extend", type=Path, metavar="VIDEO", help="go on from it, with VACE")
     parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
     parser.add_argument("--lora", help="few-step LoRA for VACE: folder or owner/name, then :FILE")
     _add_judge(parser)
@@ -200,6 +201,7 @@ def _generate(args: argparse.Namespace) -> None:
             size=args.size,
             cache=args.cache,
             adapter=args.adapter,
+            extend=args.extend,
             lora=args.lora,
             judge=args.judge,
             out=args.out,

@@ -17,6 +17,7 @@ from idvid.errors import InputError
 from idvid.faces.pack_choice import choose_judge, licence_of, refuse_conditioner
 from idvid.faces.quality import check_references
 from idvid.media.clip_reader import VideoLimits, iter_video
+from idvid.media.ending import read_ending
 from idvid.media.image import read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
 from idvid.metrics.plots import write_comparison, write_figure
@@ -59,6 +60,7 @@ class Generation:
     size: tuple[int, int] | None  # width and height of VACE's video; None: its default
     cache: str  # of `VaceOptions`
     adapter: str | None  # of identity attention, for VACE; a folder or a Hub name
+    extend: Path | None  # a video that VACE goes on from
     lora: str | None  # for few steps, for VACE; the same, and `:file`
     judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
     out: Path
@@ -90,12 +92,16 @@ def generate(request: Generation) -> None:
     if model.pipeline.conditioner is not None:
         refuse_conditioner(judge, model.pipeline.conditioner)
     faces = tuple(references.values())
+    before = None
+    if request.extend is not None:
+        model.require_extension()
+        before = read_ending(request.extend, model.backend)
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
     for each in request.settings:
         settings = model.suited(each, request.num_steps, request.guidance_scale)
         folder = request.out / settings.method if several else request.out
-        events = model.stream(scene, faces, settings, lambda: False)
+        events = model.stream(scene, faces, settings, lambda: False, before)
         meter = partial(DriftMeter, references, encoder=judge)
         reports[settings.method] = _record(events, meter, settings.method, folder)
     if several:

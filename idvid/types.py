@@ -112,3 +112,4 @@ class Backend:
     methods: tuple[str, ...]  # names of idvid.methods that it follows
     num_steps: int  # denoising steps that suit it
     guidance_scale: float
+    can_extend: bool = False  # whether it goes on from finished frames

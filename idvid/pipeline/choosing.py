@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.errors import HubError, InputError
+from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import CATALOGUE, ModelCard, ModelRef, parse_ref
 from idvid.runtime import asked_model, gib
 
@@ -63,9 +63,10 @@ def choose(name: str, pick: Callable[[], Choice]) -> Choice:
 
     Raises:
         HubError: It is none of these.
+        ModelError: IDVID_MODEL is none of these.
     """
     if name == DEFAULT:
-        name = asked_model() or BUNDLED
+        return _owners(asked_model() or BUNDLED, pick)
     listed = _listed(name, pick)
     if listed is not None:
         return listed
@@ -92,6 +93,21 @@ def choose_public(name: str, pick: Callable[[], Choice]) -> Choice:
         return Choice(name=name, source=parse_ref(name))
     except HubError as error:
         raise InputError(_NOT_PUBLIC) from error
+
+
+def _owners(name: str, pick: Callable[[], Choice]) -> Choice:
+    """What IDVID_MODEL says; everybody may read why it is wrong, so the name stays out of it.
+
+    Raises:
+        ModelError: It is the name of nothing.
+    """
+    try:
+        return choose(BUNDLED if name == DEFAULT else name, pick)
+    except HubError as error:
+        raise ModelError(
+            f"IDVID_MODEL names no model; set it to one of {', '.join(MENU)}, to a folder, or to "
+            "owner/name on the Hub."
+        ) from error
 
 
 def _listed(name: str, pick: Callable[[], Choice]) -> Choice | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from idvid.errors import HubError
+from idvid.errors import HubError, InputError
 from idvid.hub import ModelRef, local_path
 from idvid.pipeline.offers import VACE_KIND
 from idvid.runtime import run_with_plan
@@ -14,6 +14,9 @@ from idvid.runtime import run_with_plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
@@ -44,18 +47,40 @@ class LoadedModel:
         references: tuple[tuple[ReferenceFace, ...], ...],
         settings: GenerationSettings,
         cancelled: Callable[[], bool],
+        before: NDArray[np.uint8] | None = None,
     ) -> Iterator[StepDone | WindowDone | SteppedDown]:
         """The pipeline's events; where memory runs out, once more on the next lower plan.
 
+        Args:
+            scene: prompt, characters, length and seed.
+            references: per character, the usable photos with their faces.
+            settings: method, strength, steps, guidance.
+            cancelled: asked before every step; True ends the stream.
+            before: finished frames (T, H, W, 3) that the clip goes on from, in its size and rate.
+
         Raises:
-            InputError: the pipeline refuses the scene.
+            InputError: the pipeline refuses the scene, or cannot go on from a video.
             ModelError: memory ran out and no lower plan helped.
         """
         call = partial(self.pipeline.stream, scene, references, settings, cancelled)
+        if before is not None:
+            self.require_extension()
+            call = partial(call, before=before)
         if self.plan is None:
             yield from call()
         else:
             yield from run_with_plan(self.plan, call, self.place)
+
+    def require_extension(self) -> None:
+        """Refuse where this model cannot go on from a video.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not self.backend.can_extend:
+            raise InputError(
+                f"{self.backend.name} cannot go on from a video; choose a VACE model for that."
+            )
 
     def suited(
         self, settings: GenerationSettings, num_steps: int | None, guidance_scale: float | None

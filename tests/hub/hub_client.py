@@ -60,7 +60,7 @@ def respond(question: dict) -> dict:
     import time
 
     from idvid import hub
-    from idvid.errors import HubError
+    from idvid.errors import ModelError
 
     do, fields = question.pop("do"), ("repo", "revision", "files")
     values = {k: question.pop(k) for k in fields if k in question}
@@ -78,7 +78,7 @@ def respond(question: dict) -> dict:
             return {"facts": dataclasses.asdict(hub.look_up(ref, patience))}
         else:
             folder = _stock(ref, **question)
-    except HubError as error:
+    except ModelError as error:
         return {"error": str(error), "seconds": time.monotonic() - started}
     return {
         "folder": str(folder),

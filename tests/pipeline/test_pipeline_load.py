@@ -11,7 +11,7 @@ import torch
 import wan_tiny
 
 from idvid.config import GenerationSettings
-from idvid.errors import ModelError
+from idvid.errors import InputError, ModelError
 from idvid.pipeline.generate import IdVidPipeline
 from idvid.pipeline.load import LoadedModel
 from idvid.pipeline.loader import Loader
@@ -102,3 +102,19 @@ def test_out_of_memory_steps_down_says_so_and_makes_the_same_video(
     for ours, theirs in zip(windows, expected, strict=True):
         assert np.array_equal(ours.frames, theirs.frames)
     assert model.pipeline.transformer.is_cache_enabled
+
+
+def test_a_clip_goes_on_from_a_video_where_the_model_can(
+    vace_folder, tiny_folder, vace_scene, vace_references
+):
+    settings = GenerationSettings(method="none", num_steps=1)
+    before = np.full((6, 32, 48, 3), 200, np.uint8)
+    stream = (vace_scene, vace_references, settings, lambda: False)
+    vace = load(vace_folder)
+    made, after = (
+        [e for e in vace.stream(*stream, b) if isinstance(e, WindowDone)] for b in (None, before)
+    )
+    assert sum(len(w.frames) for w in after) == sum(len(w.frames) for w in made) == 12
+    assert not np.array_equal(after[0].frames, made[0].frames)
+    with pytest.raises(InputError, match="idvid-mini cannot go on from a video; choose a VACE"):
+        list(load(tiny_folder).stream(*stream, before))

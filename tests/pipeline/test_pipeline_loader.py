@@ -174,3 +174,10 @@ def test_the_owner_names_the_default(monkeypatch, tiny_folder):
     assert loader.choose("default", is_public=True).source == tiny_folder
     monkeypatch.setenv("IDVID_MODEL", "vace-14b")
     assert loader.choose("default").source.repo == "Wan-AI/Wan2.1-VACE-14B-diffusers"
+
+
+def test_a_wrong_default_is_a_sentence_that_does_not_repeat_it(monkeypatch):
+    monkeypatch.setenv("IDVID_MODEL", "/secret/place")
+    with pytest.raises(ModelError, match=r"IDVID_MODEL names no model; set it to .*\.$") as caught:
+        Loader().choose("default", is_public=True)
+    assert "secret" not in str(caught.value)
