@@ -83,13 +83,12 @@ def test_switching_frees_a_model_that_has_made_a_video(
 @pytest.mark.gpu
 def test_switching_gives_the_gpu_back(vace_folder, tiny_folder):
     loader = Loader(SIZE)
-    before = torch.cuda.memory_reserved()
+    before = torch.cuda.memory_allocated()
     use(loader, vace_folder)
     assert loader.current.plan.peak_vram
-    assert torch.cuda.memory_allocated() > 0
+    assert torch.cuda.memory_allocated() > before
     use(loader, tiny_folder)
-    assert torch.cuda.memory_allocated() == 0
-    assert torch.cuda.memory_reserved() <= before
+    assert torch.cuda.memory_allocated() == before
 
 
 def test_the_same_model_is_not_loaded_again(tiny_folder):
