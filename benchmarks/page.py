@@ -22,7 +22,6 @@ from idvid.bench.photos import USUAL
 from idvid.bench.scenes import make_scenes
 from idvid.bench.settings import Stage
 from idvid.media.image import write_png
-from idvid.ui import text
 from tools.serve import ROOT, Server, serving
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def compare(server: Server, scene: Scene, cast: list[dict], folder: Path) -> Tim
         methods=METHODS,
         api_name="/generate",
     )
-    loaded = seen(job, lambda event: event["message"] != text.LOADING)
+    loaded = seen(job, lambda event: event["stage"] != "wait")
     first = seen(job, lambda event: event["chunk"] is not None)
     ended = seen(job, lambda event: event["stage"] == "end")
     return Times(asked=asked, loaded=loaded, first_pictures=first, ended=ended)

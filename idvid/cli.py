@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from idvid.arguments import number, size, whole
 from idvid.config import DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,25 +60,38 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         choices=METHODS,
         help=f"may be given several times, to compare; default {DEFAULTS.method}",
     )
-    parser.add_argument("--seed", type=_whole(0, MAX_SEED), help="instead of the scene's")
+    parser.add_argument("--seed", type=whole(0, MAX_SEED), help="instead of the scene's")
     parser.add_argument(
         "--strength",
-        type=_number(0, 1.5),
+        type=number(0, 1.5),
         default=DEFAULTS.identity_strength,
         help="identity strength, 0 (base model) to 1.5; default %(default)s",
     )
     parser.add_argument(
         "--steps",
-        type=_whole(1, 100),
+        type=whole(1, 100),
         help="denoising steps per window, 1 to 100; default: what suits the model",
     )
     parser.add_argument(
         "--guidance",
-        type=_number(1, 10),
+        type=number(1, 10),
         help="guidance scale, 1 (none) to 10; default: what suits the model",
     )
     parser.add_argument("--full", action="store_true", help="the full model, never its fast one")
-    parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
+    parser.add_argument(
+        "--model",
+        default="default",
+        help="bundled, vace-1.3b, vace-14b, auto, a folder, or owner/name on the Hub; default: "
+        "IDVID_MODEL, else the bundled",
+    )
+    _add_quantise(parser)
+    parser.add_argument("--size", type=size, help="of VACE's video; default 832x480")
+    parser.add_argument(
+        "--cache", choices=("none", "taylorseer"), default="none", help="skip steps of VACE"
+    )
+    parser.add_argument("--extend", type=Path, metavar="VIDEO", help="go on from it, with VACE")
+    parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
+    parser.add_argument("--lora", help="few-step LoRA for VACE: folder or owner/name, then :FILE")
     _add_judge(parser)
 
 
@@ -93,7 +107,7 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-seconds",
-        type=_number(1, 3600),
+        type=number(1, 3600),
         default=120.0,
         help="refuse longer videos; default %(default)s",
     )
@@ -109,7 +123,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 def _add_people(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_people)
     parser.add_argument("--seed", type=int, default=950_000, help="of the first person")
-    parser.add_argument("--count", type=_whole(1, 100), default=12, help="how many people")
+    parser.add_argument("--count", type=whole(1, 100), default=12, help="how many people")
     _add_out(parser)
 
 
@@ -121,21 +135,16 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         help="owner/name on the Hub, vace-1.3b, vace-14b, t2v-14b, or a folder; no weights are fetched",
     )
     parser.add_argument(
-        "--vram", type=_number(1, 1000), help="free GiB of each GPU; default: those of this machine"
+        "--vram", type=number(1, 1000), help="free GiB of each GPU; default: those of this machine"
     )
-    parser.add_argument("--gpus", type=_whole(0, 16), default=1, help="GPUs with --vram; default 1")
+    parser.add_argument("--gpus", type=whole(0, 16), default=1, help="GPUs with --vram; default 1")
     parser.add_argument(
-        "--ram", type=_number(1, 10_000), help="free GiB of RAM; default: 64 with --vram, else all"
+        "--ram", type=number(1, 10_000), help="free GiB of RAM; default: 64 with --vram, else all"
     )
-    parser.add_argument("--quantise", choices=QUANTISATIONS, default=QUANTISATIONS[0])
-    parser.add_argument("--frames", type=_whole(1, 1000), default=81, help="default %(default)s")
-    parser.add_argument("--size", type=_size, default=(832, 480), help="default 832x480")
-    parser.add_argument(
-        "--references",
-        type=_whole(0, 16),
-        default=2,
-        help="reference pictures; default %(default)s",
-    )
+    _add_quantise(parser)
+    parser.add_argument("--frames", type=whole(1, 1000), default=81, help="default %(default)s")
+    parser.add_argument("--size", type=size, default=(832, 480), help="default 832x480")
+    parser.add_argument("--references", type=whole(0, 16), default=2, help="default %(default)s")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +165,10 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
 
 
+def _add_quantise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quantise", choices=QUANTISATIONS, default="none", help="of a Hub model")
+
+
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_export)
     parser.add_argument("--model", help="a folder or owner/name on the Hub; default: the bundled")
@@ -172,40 +185,6 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    """An argument type: a whole number from low to high."""
-
-    def parse(text: str) -> int:
-        if text.isascii() and text.isdigit() and low <= int(text) <= high:
-            return int(text)
-        raise argparse.ArgumentTypeError(f"must be a whole number from {low} to {high}")
-
-    return parse
-
-
-def _size(text: str) -> tuple[int, int]:
-    """An argument type: width x height in pixels."""
-    parts = text.lower().split("x")
-    if len(parts) == 2 and all(p.isascii() and p.isdigit() and len(p) <= 4 for p in parts):
-        return int(parts[0]), int(parts[1])
-    raise argparse.ArgumentTypeError("must be width and height in pixels, such as 832x480")
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    """An argument type: a number from low to high; NaN is no number."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if low <= value <= high:
-            return value
-        raise argparse.ArgumentTypeError(f"must be a number from {low:g} to {high:g}")
-
-    return parse
-
-
 def _generate(args: argparse.Namespace) -> None:
     from idvid.commands import Generation, generate
 
@@ -220,6 +199,12 @@ def _generate(args: argparse.Namespace) -> None:
             full=args.full,
             seed=args.seed,
             model=args.model,
+            quantise=args.quantise,
+            size=args.size,
+            cache=args.cache,
+            adapter=args.adapter,
+            extend=args.extend,
+            lora=args.lora,
             judge=args.judge,
             out=args.out,
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,12 +17,14 @@ from idvid.errors import InputError
 from idvid.faces.pack_choice import choose_judge, licence_of, refuse_conditioner
 from idvid.faces.quality import check_references
 from idvid.media.clip_reader import VideoLimits, iter_video
+from idvid.media.ending import read_ending
 from idvid.media.image import read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
 from idvid.metrics.plots import write_comparison, write_figure
 from idvid.metrics.report import DriftMeter, write_csv, write_json
 from idvid.scene_file import read_scene, validate_characters
-from idvid.types import Character, StepDone
+from idvid.terminal import Progress, load_model
+from idvid.types import Character, StepDone, SteppedDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from idvid.config import GenerationSettings
     from idvid.faces.embed import FaceEncoder
     from idvid.faces.quality import ReferenceCheck, ReferenceFace
-    from idvid.types import Backend, DriftReport, WindowDone
+    from idvid.pipeline.loader import Loader
+    from idvid.types import DriftReport, WindowDone
 
     References = Mapping[str, tuple[ReferenceFace, ...]]
 
+FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
 FRAMES_AT_ONCE = 16  # frames of a measured video that are held in memory
 _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".bmp"}
 _PHOTO_SUFFIXES |= {".tif", ".tiff"}
@@ -53,7 +56,13 @@ class Generation:
     guidance_scale: float | None  # the same
     full: bool  # never the few-step model
     seed: int | None  # instead of the scene's
-    model: str | None  # a folder or a Hub name; None is the bundled model
+    model: str  # of the menu, a folder or a Hub name, see `idvid.pipeline.choosing.choose`
+    quantise: str  # one of `config.QUANTISATIONS`
+    size: tuple[int, int] | None  # width and height of VACE's video; None: its default
+    cache: str  # of `VaceOptions`
+    adapter: str | None  # of identity attention, for VACE; a folder or a Hub name
+    extend: Path | None  # a video that VACE goes on from
+    lora: str | None  # for few steps, for VACE; the same, and `:file`
     judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
     out: Path
 
@@ -80,34 +89,42 @@ def generate(request: Generation) -> None:
         scene = dataclasses.replace(scene, seed=request.seed)
     references = usable_references(scene.characters)
     judge = _judge(request.judge)
-    from idvid.pipeline.load import load_pipeline  # the models load last, if all else is well
-
-    pipeline = load_pipeline(request.model)
-    suited = _suited(request, pipeline.backend)
-    if pipeline.conditioner is not None:
-        refuse_conditioner(judge, pipeline.conditioner)
+    model = load_model(_loader(request), request.model)  # last, if all else is well
+    if model.pipeline.conditioner is not None:
+        refuse_conditioner(judge, model.pipeline.conditioner)
     faces = tuple(references.values())
+    before = None
+    if request.extend is not None:
+        model.require_extension()
+        before = read_ending(request.extend, model.backend)
     reports: dict[str, DriftReport] = {}
     several = len(request.settings) > 1
-    for settings in (dataclasses.replace(each, **suited) for each in request.settings):
+    for each in request.settings:
+        wish = dataclasses.replace(each, few_steps=not request.full)
+        settings = model.suited(wish, request.num_steps, request.guidance_scale)
         folder = request.out / settings.method if several else request.out
-        events = pipeline.stream(scene, faces, settings, lambda: False)
+        events = model.stream(scene, faces, settings, lambda: False, before)
         meter = partial(DriftMeter, references, encoder=judge)
         reports[settings.method] = _record(events, meter, settings.method, folder)
     if several:
         write_comparison(reports, request.out / "comparison.png")
 
 
-def _suited(request: Generation, backend: Backend) -> dict[str, int | float | bool]:
-    """Steps and guidance: as asked for, else what suits the model, the fast one if it has one."""
-    guidance = request.guidance_scale or backend.guidance_scale
-    full = backend.full_steps or backend.num_steps
-    suits = full if request.full or guidance != 1 else backend.num_steps
-    return {
-        "num_steps": request.num_steps or suits,
-        "guidance_scale": guidance,
-        "few_steps": not request.full,
-    }
+def _loader(request: Generation) -> Loader:
+    from idvid.pipeline.loader import Loader
+    from idvid.pipeline.offers import Extras
+
+    options = None
+    if request.size is not None or request.cache != "none" or request.lora is not None:
+        from idvid.pipeline.vace_options import VaceOptions  # takes seconds to import
+
+        width, height = request.size or (VaceOptions().width_px, VaceOptions().height_px)
+        shift = None if request.lora is None else FEW_STEP_SHIFT
+        options = VaceOptions(
+            width_px=width, height_px=height, cache=request.cache, flow_shift=shift
+        )
+    extras = Extras(adapter=request.adapter, lora=request.lora)
+    return Loader(options, request.quantise, extras)
 
 
 def measure(request: Measurement) -> None:
@@ -190,35 +207,8 @@ def read_characters(folder: Path) -> tuple[Character, ...]:
     return cast
 
 
-class Progress:
-    """One line on stderr that says how far a command is and how long it will take."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._start = time.monotonic()
-        self._rewrites = sys.stderr.isatty()
-
-    def show(self, message: str) -> None:
-        """Replace the line on a terminal; write a new one into a file."""
-        start, end = ("\r\033[K", "") if self._rewrites else ("", "\n")
-        sys.stderr.write(f"{start}{self._label}: {message}{end}")
-        sys.stderr.flush()
-
-    def show_step(self, step: StepDone) -> None:
-        """Steps done of all, and the seconds left at the pace so far."""
-        spent = time.monotonic() - self._start
-        left = spent / step.done * (step.total - step.done)
-        self.show(f"step {step.done} of {step.total}, {left:.0f} s left")
-
-    def end(self) -> None:
-        """Say how long it took and close the line."""
-        self.show(f"done in {time.monotonic() - self._start:.1f} s")
-        if self._rewrites:
-            sys.stderr.write("\n")
-
-
 def _record(
-    events: Iterator[StepDone | WindowDone],
+    events: Iterator[StepDone | WindowDone | SteppedDown],
     open_meter: Callable[[float], DriftMeter],
     label: str,
     folder: Path,
@@ -231,6 +221,9 @@ def _record(
     for event in events:
         if isinstance(event, StepDone):
             progress.show_step(event)
+            continue
+        if isinstance(event, SteppedDown):
+            progress.note(event.message)
             continue
         if writer is None or meter is None:
             writer, meter = SegmentWriter(event.fps), open_meter(event.fps)

@@ -113,3 +113,4 @@ class Backend:
     num_steps: int  # denoising steps that suit it
     guidance_scale: float
     full_steps: int | None = None  # of its full model, where num_steps are a distilled one's
+    can_extend: bool = False  # whether it goes on from finished frames

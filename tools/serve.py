@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-START_LIMIT_S = 60
+START_LIMIT_S = 180
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def serving(script: Path, folder: Path, *arguments: str) -> Iterator[Server]:
         arguments: the script's; its port where none are given.
 
     Raises:
-        RuntimeError: it ended, or did not answer within a minute; says what it wrote.
+        RuntimeError: it ended, or did not answer within three minutes; says what it wrote.
     """
     port, log = free_port(), folder / "server.log"
     environment = {

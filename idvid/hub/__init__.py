@@ -9,6 +9,7 @@ from idvid.hub.catalogue import CATALOGUE, ModelCard, card_of
 from idvid.hub.listing import ModelFacts
 from idvid.hub.patience import Patience
 from idvid.hub.progress import DownloadProgress
+from idvid.hub.reasons import size_text
 from idvid.hub.reference import ModelRef, parse_ref
 from idvid.hub.snapshot import fetch, local_path, look_up
 
@@ -24,4 +25,5 @@ __all__ = [
     "local_path",
     "look_up",
     "parse_ref",
+    "size_text",
 ]

@@ -1,50 +1,144 @@
-"""Any model that idvid runs, from its name: the folder says which pipeline it is for."""
+"""Any model that idvid runs, read into memory and placed by its device plan."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from idvid.hub import local_path
-from idvid.pipeline import generate
+from idvid.errors import HubError, InputError
+from idvid.hub import ModelRef, local_path
+from idvid.pipeline.offers import VACE_KIND
+from idvid.runtime import run_with_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from idvid.config import GenerationSettings
+    from idvid.faces.quality import ReferenceFace
+    from idvid.pipeline.choosing import Choice
     from idvid.pipeline.generate import IdVidPipeline
+    from idvid.pipeline.offers import Fit
     from idvid.pipeline.vace import IdVidVacePipeline
-    from idvid.pipeline.vace_options import VaceOptions
+    from idvid.runtime import DevicePlan
+    from idvid.types import Backend, Scene, StepDone, SteppedDown, WindowDone
 
-_VACE = ("WanVACEPipeline", "IdVidVacePipeline")
+    Pipeline = IdVidPipeline | IdVidVacePipeline
 
 
-def load_pipeline(
-    model: str | None = None, options: VaceOptions | None = None
-) -> IdVidPipeline | IdVidVacePipeline:
-    """Load the bundled model, or one from a folder or the Hub (`owner/name`).
+class LoadedModel:
+    """A model in memory, and the plan that it is placed by."""
 
-    Args:
-        model: None is the bundled model.
-        options: for VACE models.
+    def __init__(self, choice: Choice, pipeline: Pipeline, plan: DevicePlan | None) -> None:
+        self.choice, self.pipeline, self.plan = choice, pipeline, plan
+
+    @property
+    def backend(self) -> Backend:
+        """What it makes."""
+        return self.pipeline.backend
+
+    def stream(
+        self,
+        scene: Scene,
+        references: tuple[tuple[ReferenceFace, ...], ...],
+        settings: GenerationSettings,
+        cancelled: Callable[[], bool],
+        before: NDArray[np.uint8] | None = None,
+    ) -> Iterator[StepDone | WindowDone | SteppedDown]:
+        """The pipeline's events; where memory runs out, once more on the next lower plan.
+
+        Args:
+            scene: prompt, characters, length and seed.
+            references: per character, the usable photos with their faces.
+            settings: method, strength, steps, guidance.
+            cancelled: asked before every step; True ends the stream.
+            before: finished frames (T, H, W, 3) that the clip goes on from, in its size and rate.
+
+        Raises:
+            InputError: the pipeline refuses the scene, or cannot go on from a video.
+            ModelError: memory ran out and no lower plan helped.
+        """
+        call = partial(self.pipeline.stream, scene, references, settings, cancelled)
+        if before is not None:
+            self.require_extension()
+            call = partial(call, before=before)
+        if self.plan is None:
+            yield from call()
+        else:
+            yield from run_with_plan(self.plan, call, self.place)
+
+    def require_extension(self) -> None:
+        """Refuse where this model cannot go on from a video.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not self.backend.can_extend:
+            raise InputError(
+                f"{self.backend.name} cannot go on from a video; choose a VACE model for that."
+            )
+
+    def suited(
+        self, settings: GenerationSettings, num_steps: int | None, guidance_scale: float | None
+    ) -> GenerationSettings:
+        """Settings with the steps and guidance that were asked for; None is what suits it.
+
+        A few-step student is left out where the settings refuse it, and where there is guidance.
+        """
+        backend = self.backend
+        guidance = guidance_scale or backend.guidance_scale
+        is_few = settings.few_steps and guidance == backend.guidance_scale
+        suits = backend.num_steps if is_few else backend.full_steps or backend.num_steps
+        return replace(settings, num_steps=num_steps or suits, guidance_scale=guidance)
+
+    def place(self, plan: DevicePlan) -> None:
+        """Move the weights to where another plan wants them."""
+        from idvid.pipeline.vace_load import place_again
+
+        place_again(self.pipeline, plan)  # pyright: ignore[reportArgumentType] - only VACE has a plan
+        self.plan = plan
+
+
+def load_model(choice: Choice, fit: Fit) -> Pipeline:
+    """Read a model that is on this machine into memory.
 
     Raises:
-        ModelError: the model is missing, damaged or of a kind that idvid does not run.
-        HubError: the Hub did not give it.
+        ModelError: It is not here, damaged, or of a kind that idvid does not run.
     """
-    if model is None:
-        return generate.load_pipeline()
-    folder = local_path(model)
-    if _kind(folder) in _VACE:
-        from idvid.pipeline.vace_load import VaceModel, load_vace  # takes seconds to import
+    folder = folder_of(choice)
+    if fit.kind != VACE_KIND:
+        from idvid.pipeline.generate import load_pipeline
 
-        return load_vace(VaceModel(base=folder), options)
-    return generate.load_pipeline(str(folder))
+        return load_pipeline(None if folder is None else str(folder))
+    from idvid.pipeline.placement import apply_plan, load_arguments  # takes seconds to import
+    from idvid.pipeline.vace_load import VaceModel, load_vace
+
+    assert folder is not None
+    lora, _, file = (fit.extras.lora or "").partition(":")
+    model = VaceModel(
+        base=folder, adapter=fit.extras.adapter, lora=lora or None, lora_file=file or None
+    )
+    if fit.plan is None:
+        return load_vace(model, fit.options)
+    settle = partial(apply_plan, plan=fit.plan)
+    return load_vace(model, fit.options, settle, load_arguments(fit.plan))
 
 
-def _kind(folder: Path) -> str | None:
-    """The class that the folder names; its loader says what is wrong with a broken one."""
+def folder_of(choice: Choice) -> Path | None:
+    """Where a model's files are on this machine; None for the bundled one.
+
+    Raises:
+        HubError: It was never fetched.
+    """
+    if not isinstance(choice.source, ModelRef):
+        return choice.source
     try:
-        index = json.loads((folder / "model_index.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return index.get("_class_name") if isinstance(index, dict) else None
+        return local_path(choice.source, offline=True)
+    except HubError as error:
+        raise HubError(
+            f"The model {choice.title} is not on this machine yet; download it first."
+        ) from error

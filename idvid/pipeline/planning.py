@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from idvid import runtime
 from idvid.errors import ModelError
-from idvid.hub import CATALOGUE, local_path, parse_ref
+from idvid.hub import CATALOGUE, ModelRef, local_path, parse_ref
 from idvid.models.parts import build_part, read_parts, stored_weights
 from idvid.models.published import PUBLISHED
 from idvid.models.sizes import component_size
@@ -40,22 +40,23 @@ class BarePipeline:
         )
 
 
-def bare_pipeline(model: str) -> BarePipeline:
+def bare_pipeline(model: ModelRef | Path | str) -> BarePipeline:
     """A model's components, built from its settings.
 
     Args:
-        model: A folder, owner/name on the Hub, or a key of the catalogue. Nothing is fetched for
-            the models of `idvid.models.published`; of another one its settings alone.
+        model: A folder, a reference, owner/name on the Hub, or a key of the catalogue. Nothing is
+            fetched for the models of `idvid.models.published`; of another one its settings alone.
 
     Raises:
         ModelError: If the model is not there, is damaged or is no Wan model.
         HubError: If its settings cannot be fetched.
     """
-    model = next((card.ref.repo for card in CATALOGUE if card.key == model), model)
-    known = PUBLISHED.get(model)
-    folder = None if known else _folder(model)
+    source = next((card.ref for card in CATALOGUE if card.key == model), model)
+    repo = source.repo if isinstance(source, ModelRef) else str(source)
+    known = PUBLISHED.get(repo)
+    folder = None if known else settings_folder(source)
     configs = known or read_parts(folder or Path())
-    name = Path(model).name[:60]
+    name = Path(repo).name[:60]
     if not set(configs) >= set(_NEEDED):
         raise ModelError(
             f"The plan knows Wan models, made of {', '.join(_NEEDED)}; '{name}' is not made of "
@@ -72,10 +73,17 @@ def bare_pipeline(model: str) -> BarePipeline:
     return BarePipeline(name=name, parts=parts)
 
 
-def _folder(model: str) -> Path:
-    if Path(model).is_dir():
-        return Path(model)
-    return local_path(replace(parse_ref(model), files=("*.json",)))
+def settings_folder(model: ModelRef | Path | str) -> Path:
+    """Where a model's settings are; from the Hub they are fetched alone, without weights.
+
+    Raises:
+        HubError: If they cannot be fetched.
+    """
+    if not isinstance(model, ModelRef):
+        if Path(model).is_dir():
+            return Path(model)
+        model = parse_ref(str(model))
+    return local_path(replace(model, files=("*.json",)))
 
 
 def _check_stored(folder: Path, parts: dict[str, nn.Module]) -> None:

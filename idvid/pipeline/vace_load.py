@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from diffusers.models.transformers.transformer_wan_vace import WanVACETransformer3DModel
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
@@ -19,11 +18,14 @@ from idvid import runtime
 from idvid.errors import ModelError
 from idvid.hub import ModelRef, local_path
 from idvid.models.wan_adapter import load_wan_adapter
+from idvid.pipeline.placement import apply_plan
 from idvid.pipeline.vace import IdVidVacePipeline
 from idvid.pipeline.vace_options import VaceOptions, speed_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from idvid.runtime import DevicePlan
 
 Source = ModelRef | Path | str
 
@@ -42,6 +44,7 @@ def load_vace(
     model: VaceModel,
     options: VaceOptions | None = None,
     settle: Callable[[IdVidVacePipeline], object] | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> IdVidVacePipeline:
     """Load the backend, ready to generate.
 
@@ -49,6 +52,8 @@ def load_vace(
         model: its weights.
         options: size, windows, speed.
         settle: puts the weights where they will stay (a device plan); None: all on the device.
+        arguments: how the weights are read (a device plan's `load_arguments`); None: in the
+            precision that suits the device.
 
     Raises:
         ModelError: a part is missing, damaged, of another kind or does not fit.
@@ -56,7 +61,7 @@ def load_vace(
     """
     options = options or VaceOptions()
     device = runtime.device()
-    pipeline = read_vace(local_path(model.base), runtime.dtype(device))
+    pipeline = read_vace(local_path(model.base), runtime.dtype(device), arguments)
     config: Any = pipeline.scheduler.config
     pipeline.scheduler = UniPCMultistepScheduler.from_config(
         config,
@@ -75,6 +80,18 @@ def load_vace(
         settle(pipeline)
     speed_up(pipeline.transformer, options)
     return pipeline
+
+
+def place_again(pipeline: IdVidVacePipeline, plan: DevicePlan) -> None:
+    """Move the weights to where another plan wants them, and be fast again there.
+
+    Raises:
+        ModelError: a transformer that is to be split does not fit on the GPUs.
+    """
+    if pipeline.transformer.is_cache_enabled:
+        pipeline.transformer.disable_cache()  # its hooks would lie below those of the plan
+    apply_plan(pipeline, plan)
+    speed_up(pipeline.transformer, pipeline.options)
 
 
 def fuse_lora(pipeline: IdVidVacePipeline, folder: Path, file: str | None = None) -> None:
@@ -105,16 +122,23 @@ def fuse_lora(pipeline: IdVidVacePipeline, folder: Path, file: str | None = None
         raise ModelError(wrong)
 
 
-def read_vace(folder: Path, dtype: torch.dtype) -> IdVidVacePipeline:
+def read_vace(
+    folder: Path, dtype: torch.dtype, arguments: Mapping[str, Any] | None = None
+) -> IdVidVacePipeline:
     """The stock components; the autoencoder stays in float32, as its authors advise.
+
+    Args:
+        folder: in the Hub's format.
+        dtype: of the transformer and the text encoder.
+        arguments: for `from_pretrained`, instead of `dtype`.
 
     Raises:
         ModelError: files are missing, damaged or of another kind of model.
     """
     wrong = "The model's files are damaged or not those of Wan2.1 VACE; download the model again."
     try:
-        vae = AutoencoderKLWan.from_pretrained(folder, subfolder="vae", dtype=torch.float32)
-        pipeline = IdVidVacePipeline.from_pretrained(folder, vae=vae, dtype=dtype)
+        how = arguments or {"dtype": {"default": dtype, runtime.VAE: torch.float32}}
+        pipeline = IdVidVacePipeline.from_pretrained(folder, **how)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         raise ModelError(wrong) from error
     if not isinstance(pipeline.transformer, WanVACETransformer3DModel):

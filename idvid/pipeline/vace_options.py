@@ -86,6 +86,7 @@ class VaceOptions:
             methods=METHODS,
             num_steps=30,
             guidance_scale=5.0,
+            can_extend=True,
         )
 
 

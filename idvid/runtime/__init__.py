@@ -16,6 +16,7 @@ from idvid.runtime.footprint import (
 )
 from idvid.runtime.machine import (
     Machine,
+    asked_model,
     device,
     dtype,
     generator,
@@ -25,7 +26,7 @@ from idvid.runtime.machine import (
     this_machine,
 )
 from idvid.runtime.plan import PLAN_NAMES, DevicePlan, make_plan, step_down
-from idvid.runtime.recovery import run_with_plan
+from idvid.runtime.recovery import give_back, run_with_plan
 from idvid.runtime.zerogpu import Pace, gpu_seconds, gpu_task
 
 __all__ = [
@@ -41,10 +42,12 @@ __all__ = [
     "Pace",
     "Phase",
     "WeightBytes",
+    "asked_model",
     "device",
     "dtype",
     "generator",
     "gib",
+    "give_back",
     "gpu_seconds",
     "gpu_task",
     "has_fast_bf16",

@@ -1,6 +1,7 @@
 """What this machine offers: device, precision, threads, seeds and memory. Knows no model.
 
 IDVID_DEVICE   cpu, cuda, cuda:1 or mps; default: the first CUDA device, else the CPU
+IDVID_MODEL    the model to load at first, see `asked_model`
 IDVID_THREADS  CPU threads for torch; default: the cores that this process may use
 """
 
@@ -63,6 +64,11 @@ def device() -> torch.device:
             "set it to cpu or leave it out."
         ) from error
     return wanted
+
+
+def asked_model() -> str | None:
+    """The model that this machine's owner chose: a name of the menu, a folder or a Hub name."""
+    return os.environ.get("IDVID_MODEL", "").strip() or None
 
 
 def dtype(device: torch.device) -> torch.dtype:

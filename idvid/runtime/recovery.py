@@ -52,7 +52,7 @@ def run_with_plan(
     else:
         return plan
     lower = step_down(plan)
-    _give_back()
+    give_back()
     place(lower)
     yield SteppedDown(
         plan=lower.name,
@@ -91,8 +91,8 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(s in str(error) for s in signs)
 
 
-def _give_back() -> None:
-    """Return to the GPU what nobody holds any more."""
+def give_back() -> None:
+    """Free what nobody holds any more, on the GPU too."""
     import torch
 
     gc.collect()

@@ -1,10 +1,11 @@
-"""The public API: `/generate` and `/check_references`.
+"""The public API: `/generate`, `/check_references`, `/describe_model` and `/load_model`.
 
 Annotations are read by Gradio when the page is built, so they must not become strings here.
 """
 
 import json
 import tempfile
+from contextlib import closing
 from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -12,10 +13,22 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from gradio import FileData
 from gradio.events import api as api_endpoint
 
+from idvid.pipeline.choosing import DEFAULT
 from idvid.ui import intake, text
 from idvid.ui.engine import Engine
-from idvid.ui.handlers import polite
-from idvid.ui.runs import Checked, Chunk, Ended, Event, Finished, Measured, Progress, Waiting, run
+from idvid.ui.errors import polite
+from idvid.ui.runs import (
+    Checked,
+    Chunk,
+    Ended,
+    Event,
+    Finished,
+    Measured,
+    Progress,
+    Replanned,
+    Waiting,
+    run,
+)
 
 if TYPE_CHECKING:
     from idvid.faces.quality import Finding
@@ -36,6 +49,7 @@ class Settings(TypedDict, total=False):
     num_steps: int
     guidance_scale: float
     few_steps: bool
+    model: str
 
 
 class GenerationEvent(TypedDict):
@@ -68,8 +82,27 @@ class ReferenceFindings(TypedDict):
     findings: list[PublicFinding]
 
 
+class ModelDescription(TypedDict):
+    """What is to be known of a model before it is loaded."""
+
+    name: str
+    licence: str
+    total_bytes: int | None
+    missing_bytes: int | None
+    fits: bool
+    facts: dict[str, str]
+
+
+class LoadingEvent(TypedDict):
+    """How far a model's way into memory is."""
+
+    stage: str
+    message: str
+    share: float | None
+
+
 class Api:
-    """The two public functions, bound to an engine."""
+    """The public functions, bound to an engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -85,7 +118,8 @@ class Api:
     ) -> GenerationEvent:  # pyright: ignore[reportInvalidTypeForm] - the type of one event: Gradio reads it as the schema
         """Generate a video of up to eight named people who keep the identity of their photos.
 
-        Streams one event after another. `stage` is "wait", "references", "step", "chunk"
+        Streams one event after another. `stage` is "wait", "references", "plan" (memory ran
+        out, and the run starts again as `message` says), "step", "chunk"
         (`chunk`: MPEG-TS, playable one after the other), "similarity" (new points per person as
         [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`; one per method), "end".
 
@@ -96,8 +130,9 @@ class Api:
             seconds: Length of the video, 1 to 30.
             seed: Random seed; the same seed and inputs give the same video.
             methods: One or two of none, context, locks.
-            settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10;
-                few_steps false keeps the fast model from making 4 steps.
+            settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10, model
+                as for `/load_model`; steps and guidance default to what suits the model; few_steps
+                false keeps a few-step student from making the steps.
         """
         raw = {
             "prompt": prompt,
@@ -126,6 +161,41 @@ class Api:
             findings = self.engine.check(intake.cast(characters)).findings
             return {"findings": [public_finding(finding) for finding in findings]}
 
+    def describe_model(self, model: str = DEFAULT) -> ModelDescription:
+        """Say a model's licence, download size, limits and device plan; loads nothing.
+
+        Args:
+            model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
+                owner/name on the Hub.
+        """
+        with polite():
+            offer = self.engine.offer(intake.model_name(model))
+            return {
+                "name": offer.choice.title,
+                "licence": offer.licence,
+                "total_bytes": offer.total_bytes,
+                "missing_bytes": offer.missing_bytes,
+                "fits": not offer.fit.problem,
+                "facts": dict(offer.facts),
+            }
+
+    def load_model(self, model: str = DEFAULT) -> LoadingEvent:  # pyright: ignore[reportInvalidTypeForm]
+        """Download a model if need be, and load it in place of the one in memory.
+
+        Streams one event after another. `stage` is "download" (`share`: 0 to 1 of it is here),
+        "wait" or "ready". Ask `/describe_model` first for licence and size. Cancel to stop a
+        download; what arrived is kept.
+
+        Args:
+            model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
+                owner/name on the Hub.
+        """
+        with polite(), closing(self.engine.bring(intake.model_name(model))) as steps:
+            for sentence, share in steps:
+                stage = "wait" if share is None else "download"
+                yield {"stage": stage, "message": sentence, "share": share}  # pyright: ignore[reportReturnType]
+            yield {"stage": "ready", "message": self.engine.state, "share": None}  # pyright: ignore[reportReturnType]
+
 
 @singledispatch
 def public_event(event: Event) -> GenerationEvent:
@@ -143,6 +213,11 @@ def _(event: Checked) -> GenerationEvent:
     said = [finding.message for finding in event.findings]
     words = text.unknown_words(event.unknown_words)
     return fields("references", message=" ".join([*said, words]).strip())
+
+
+@public_event.register(Replanned)
+def _(event: Replanned) -> GenerationEvent:
+    return fields("plan", message=event.message)
 
 
 @public_event.register(Progress)
@@ -208,3 +283,5 @@ def add_api(engine: Engine) -> None:
     api = Api(engine)
     api_endpoint(api.generate, api_name="generate", concurrency_id="gpu", concurrency_limit=1)
     api_endpoint(api.check_references, api_name="check_references")
+    api_endpoint(api.describe_model, api_name="describe_model")
+    api_endpoint(api.load_model, api_name="load_model", concurrency_id="load", concurrency_limit=2)

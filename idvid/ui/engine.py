@@ -1,103 +1,132 @@
-"""The page's only door to the models: pipeline, face check and drift meter.
+"""The page's only door to the models: the loader, the face check and the drift meter.
 
-Owns when the models load and what state they are in. Knows neither gradio nor torch.
+Owns what is loaded at the start and what is said about it. Knows neither gradio nor torch.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-from idvid.errors import IdvidError, ModelError
+from idvid.errors import IdvidError, InputError, ModelError
+from idvid.pipeline.choosing import DEFAULT
+from idvid.pipeline.loader import Loader
 from idvid.ui import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Generator
     from pathlib import Path
 
-    from idvid.config import GenerationSettings
-    from idvid.faces.quality import ReferenceCheck, ReferenceFace
+    from idvid.faces.quality import ReferenceCheck
     from idvid.metrics.report import DriftMeter
-    from idvid.types import Character, DriftReport, Scene, StepDone, WindowDone
+    from idvid.pipeline.load import LoadedModel
+    from idvid.pipeline.offers import Offer
+    from idvid.types import Character, DriftReport, Scene
 
-
-class Pipeline(Protocol):
-    """What the page needs of a pipeline."""
-
-    def stream(
-        self,
-        scene: Scene,
-        references: tuple[tuple[ReferenceFace, ...], ...],
-        settings: GenerationSettings,
-        cancelled: Callable[[], bool],
-    ) -> Iterator[StepDone | WindowDone]:
-        """Yield an event for every denoising step and every finished window."""
-        ...
-
-    def unknown_words(self, scene: Scene) -> tuple[str, ...]:
-        """The words of prompt and descriptions that the model was never taught."""
-        ...
-
-
-def load_bundled() -> Pipeline:
-    """Load the bundled model; takes seconds."""
-    from idvid.pipeline.generate import load_pipeline
-
-    return load_pipeline()
+log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Loads the models once in the background and hands out their work."""
+    """Loads the default model once in the background, others when asked, and hands out work."""
 
-    def __init__(self, load: Callable[[], Pipeline] = load_bundled) -> None:
-        self._load = load
+    def __init__(self, loader: Loader | None = None) -> None:
+        self.loader = loader or Loader()
         self._lock = threading.Lock()
-        self._loading: Future[Pipeline] | None = None
+        self._starting: Future[str] | None = None  # ends with what went wrong, or nothing
+        self._said = text.LOADING
 
     def start(self) -> None:
-        """Begin to load in the background; does nothing if that has begun."""
+        """Begin to load the default model in the background; does nothing if that has begun."""
         with self._lock:
-            if self._loading is None:
+            if self._starting is None:
                 worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-model")
-                self._loading = worker.submit(self._load_all)
+                self._starting = worker.submit(self._load_default)
                 worker.shutdown(wait=False)
 
     @property
-    def is_loading(self) -> bool:
-        """Whether the models are not there yet (nor refused)."""
-        return self._loading is None or not self._loading.done()
+    def is_starting(self) -> bool:
+        """Whether the default model is not there yet (nor refused)."""
+        return self._starting is None or not self._starting.done()
 
     @property
     def state(self) -> str:
         """The state of the models in one sentence."""
-        if self._loading is None or not self._loading.done():
-            return text.LOADING
-        error = self._loading.exception()
-        if error is None:
-            return text.READY
-        return str(error) if isinstance(error, IdvidError) else text.MODEL_FAILED
+        if self._starting is None or not self._starting.done():
+            return self._said
+        model = self.loader.current
+        if model is None:
+            return self._starting.result() or text.NOTHING_LOADED
+        return text.ready(model.choice.title, model.choice.why, model.plan and model.plan.sentence)
+
+    def offer(self, name: str) -> Offer:
+        """What is to be known of a model before it is fetched or loaded.
+
+        Raises:
+            InputError: there is none of that name.
+            ModelError: idvid does not run it, or the Hub does not answer.
+        """
+        return self.loader.offer(self.loader.choose(name, is_public=True))
+
+    def require_here(self, name: str) -> None:
+        """Refuse a model that would have to be downloaded first.
+
+        Raises:
+            InputError: it is not on this machine, or there is none of that name.
+        """
+        choice = self.loader.choose(name, is_public=True)
+        if not self.loader.is_here(choice):
+            raise InputError(text.not_here(choice.title))
+
+    def hold(self, name: str) -> Generator[str, None, LoadedModel]:
+        """Load a model, if it is another than the one in memory, and keep it until `release`.
+
+        Yields:
+            What is being waited for, in a sentence, a few times a second.
+
+        Raises:
+            InputError: there is none of that name.
+            ModelError: it is not on this machine, does not fit, or cannot be loaded.
+        """
+        choice = self.loader.choose(name, is_public=True)
+        try:
+            return (yield from self.loader.hold(choice))
+        except IdvidError:
+            raise
+        except Exception as error:
+            log.exception("a model could not be loaded")
+            raise ModelError(text.MODEL_FAILED) from error
+
+    def release(self) -> None:
+        """Let others have the model that `hold` gave."""
+        self.loader.release()
+
+    def bring(self, name: str) -> Generator[tuple[str, float | None], None, None]:
+        """Download a model if need be and load it; closing the generator cancels the download.
+
+        Yields:
+            A sentence, and how much of the download is here, 0..1; None beside a download.
+
+        Raises:
+            InputError: there is none of that name.
+            ModelError: it does not fit, the Hub did not give it, or it cannot be loaded.
+        """
+        choice = self.loader.choose(name, is_public=True)
+        with closing(self.loader.fetch(choice)) as steps:
+            for step in steps:
+                yield text.download(step), step.bytes_done / max(1, step.bytes_total)
+        with closing(self.hold(name)) as waiting:
+            for sentence in waiting:
+                yield sentence, None
+        self.release()
 
     def check(self, characters: tuple[Character, ...]) -> ReferenceCheck:
         """Look for a usable face on every photo; never raises for a bad photo."""
         from idvid.faces.quality import check_references
 
         return check_references(characters)
-
-    def stream(
-        self,
-        scene: Scene,
-        checked: ReferenceCheck,
-        settings: GenerationSettings,
-        cancelled: Callable[[], bool],
-    ) -> Iterator[StepDone | WindowDone]:
-        """Generate one clip; waits for the models if they are still loading.
-
-        Raises:
-            ModelError: the models could not be loaded.
-        """
-        return self._pipeline().stream(scene, checked.references, settings, cancelled)
 
     def meter(self, scene: Scene, checked: ReferenceCheck, fps: float) -> DriftMeter:
         """Open a drift meter for one clip of a scene."""
@@ -124,20 +153,21 @@ class Engine:
         write_comparison(reports, folder / "comparison.png")
         return folder / "comparison.png"
 
-    def unknown_words(self, scene: Scene) -> tuple[str, ...]:
-        """The words of prompt and descriptions that the model was never taught."""
-        return tuple(self._pipeline().unknown_words(scene))
+    def _load_default(self) -> str:
+        try:
+            from idvid.faces.embed import load_judge
 
-    def _load_all(self) -> Pipeline:
-        from idvid.faces.embed import load_judge
-
-        load_judge()  # kept by its module; the first run need not wait for it
-        return self._load()
-
-    def _pipeline(self) -> Pipeline:
-        self.start()
-        assert self._loading is not None
-        error = self._loading.exception()
-        if error is not None and not isinstance(error, IdvidError):
-            raise ModelError(text.MODEL_FAILED) from error
-        return self._loading.result()
+            load_judge()  # kept by its module; the first run need not wait for it
+            for step in self.loader.fetch(choice := self.loader.choose(DEFAULT)):
+                self._said = text.download(step)
+            self._said = text.LOADING
+            if self.loader.current is None:
+                for _ in self.loader.hold(choice):
+                    pass
+                self.release()
+        except IdvidError as error:
+            return str(error)
+        except Exception:
+            log.exception("the default model could not be loaded")
+            return text.MODEL_FAILED
+        return ""

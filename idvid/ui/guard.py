@@ -12,7 +12,7 @@ import gradio as gr
 
 from idvid.errors import InputError
 from idvid.ui import text
-from idvid.ui.handlers import polite
+from idvid.ui.errors import polite
 from idvid.ui.intake import stored_upload
 
 if TYPE_CHECKING:

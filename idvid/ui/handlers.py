@@ -1,31 +1,31 @@
-"""What happens on every click. The only place where errors become sentences on the page.
+"""What happens on every click.
 
 Each handler reads named components, calls one thing and returns named updates.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 import tempfile
-import threading
 from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from pydantic import ValidationError
 
 from idvid.config import MAX_CHARACTERS, MAX_PHOTOS, MAX_SEED
 from idvid.errors import IdvidError
 from idvid.media.image import read_image, shown_name
 from idvid.ui import intake, text
 from idvid.ui.characters import fill_slots, raw_characters, show_tabs
-from idvid.ui.layout import notes_html, status_html
+from idvid.ui.errors import polite
+from idvid.ui.layout import notes_html
+from idvid.ui.model_handlers import ModelHandlers, wire_models
+from idvid.ui.model_menu import status_html
 from idvid.ui.outputs import RunView, begin_updates, button_updates
 from idvid.ui.runs import run
+from idvid.ui.stops import Stops
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,48 +38,6 @@ if TYPE_CHECKING:
 Values = dict[Any, Any]  # component -> its value
 Updates = dict[Any, Any]  # component -> new value or properties
 
-log = logging.getLogger(__name__)
-
-
-@contextmanager
-def polite() -> Iterator[None]:
-    """Turn what goes wrong into one sentence; what nobody foresaw goes to the server's log."""
-    try:
-        yield
-    except gr.Error:
-        raise
-    except IdvidError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    except ValidationError as error:
-        message = intake.sentence(error.errors(include_input=False)[0])
-        raise gr.Error(message, print_exception=False) from error
-    except Exception as error:
-        log.exception("a handler failed")
-        raise gr.Error(text.UNEXPECTED, print_exception=False) from error
-
-
-class Stops:
-    """Which sessions want their run to end: one flag per page."""
-
-    def __init__(self) -> None:
-        self._flags: dict[str, threading.Event] = {}
-
-    def begin(self, session: str | None) -> None:
-        """A new run of this session may go on until told otherwise."""
-        self._flags[session or ""] = threading.Event()
-
-    def stop(self, session: str | None) -> None:
-        """End this session's run after the current step."""
-        self.flag(session).set()
-
-    def forget(self, session: str | None) -> None:
-        """The page is closed: end the run and keep nothing."""
-        self._flags.pop(session or "", threading.Event()).set()
-
-    def flag(self, session: str | None) -> threading.Event:
-        """The flag of this session's current run."""
-        return self._flags.setdefault(session or "", threading.Event())
-
 
 class Handlers:
     """The page's reactions."""
@@ -87,6 +45,7 @@ class Handlers:
     def __init__(self, page: Page, engine: Engine, scenes: tuple[Scene, ...]) -> None:
         self.page, self.engine, self.scenes = page, engine, scenes
         self.stops = Stops()
+        self.models = ModelHandlers(page, engine)
 
     def add_character(self, shown: int) -> Updates:
         """Show one more slot."""
@@ -111,7 +70,7 @@ class Handlers:
 
     def model_state(self) -> tuple[str, gr.Timer]:
         """The state of the models; the clock stops when they are there."""
-        return status_html(self.engine.state), gr.Timer(active=self.engine.is_loading)
+        return status_html(self.engine.state), gr.Timer(active=self.engine.is_starting)
 
     def check(self, values: Values) -> Updates:
         """Say what the face check finds on the photos."""
@@ -127,6 +86,7 @@ class Handlers:
             form = self.page.form
             seed = secrets.randbelow(MAX_SEED + 1) if values[form.new_seed] else values[form.seed]
             asked = intake.run_request(self.raw_request({**values, form.seed: seed}))
+            self.engine.require_here(asked.model)
             self.stops.begin(request.session_hash)
             return {form.seed: seed, **begin_updates(self.page, asked)}
 
@@ -158,6 +118,7 @@ class Handlers:
     def leave(self, request: gr.Request) -> None:
         """The page is closed."""
         self.stops.forget(request.session_hash)
+        self.models.stops.forget(request.session_hash)
 
     def raw_request(self, values: Values) -> dict[str, Any]:
         """The form as the API would send it."""
@@ -172,6 +133,7 @@ class Handlers:
                 "identity_strength": values[form.strength],
                 "num_steps": values[form.steps] or None,
                 "guidance_scale": values[form.guidance],
+                "model": intake.model_name(values[form.menu.name]),
             },
         }
 
@@ -207,6 +169,7 @@ def wire(handlers: Handlers) -> None:
         slot.photos.upload(
             normalise, slot.photos, slot.photos, api_visibility="private", show_progress="minimal"
         )
+    wire_models(handlers.models, quiet)
     wire_examples(handlers, tabs, quiet)
     wire_run(handlers, quiet)
 
@@ -225,7 +188,8 @@ def wire_run(handlers: Handlers, quiet: dict[str, Any]) -> None:
     page, form = handlers.page, handlers.page.form
     inputs = form.inputs()
     screens = [part for screen in page.screens for part in screen.parts()]
-    outputs = [form.go, form.stop, form.seed, page.status, page.notes, page.comparison, *screens]
+    said = [page.model_state, page.status, page.notes, page.comparison]
+    outputs = [form.go, form.stop, form.seed, *said, *screens]
     form.check.click(
         handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.status
     )

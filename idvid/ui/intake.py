@@ -26,6 +26,7 @@ from idvid.config import (
 )
 from idvid.errors import InputError
 from idvid.media.image import read_image
+from idvid.pipeline.choosing import DEFAULT
 from idvid.scene_file import MAX_DESCRIPTION_LENGTH, validate_characters, validate_scene
 from idvid.types import Character, Scene
 from idvid.ui import text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic_core import ErrorDetails
 
+MAX_MODEL_NAME = 200
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
@@ -69,9 +71,10 @@ class SettingsRequest(BaseModel):
 
     model_config = STRICT
     identity_strength: Annotated[float, Field(ge=0, le=1.5)] = DEFAULTS.identity_strength
-    num_steps: Annotated[int, Field(ge=1, le=100)] | None = None  # what suits the model
-    guidance_scale: Annotated[float, Field(ge=1, le=10)] = DEFAULTS.guidance_scale
+    num_steps: Annotated[int, Field(ge=1, le=100)] | None = None
+    guidance_scale: Annotated[float, Field(ge=1, le=10)] | None = None
     few_steps: bool = DEFAULTS.few_steps
+    model: Annotated[str, Field(max_length=MAX_MODEL_NAME)] = DEFAULT
 
 
 class CastRequest(BaseModel):
@@ -100,11 +103,14 @@ RULES = {
     "seconds": f"The length must be a number from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds.",
     "seed": f"The seed must be a whole number from 0 to {MAX_SEED}.",
     "methods": text.METHOD_COUNT,
-    "settings": "Settings may hold identity_strength, num_steps, guidance_scale and few_steps only.",
+    "settings": (
+        "Settings may hold identity_strength, num_steps, guidance_scale, few_steps and model, no more."
+    ),
     "few_steps": "few_steps must be true or false.",
     "identity_strength": "Identity strength must be a number from 0 to 1.5.",
     "num_steps": "Steps must be a whole number from 1 to 100.",
     "guidance_scale": "Guidance must be a number from 1 to 10.",
+    "model": text.NO_MODEL_NAME,
 }
 
 
@@ -139,11 +145,28 @@ def run_request(raw: dict[str, Any]) -> RunRequest:
     validate_scene(scene)
     if len(set(form.methods)) < len(form.methods) or not set(form.methods) <= set(METHODS):
         raise InputError(text.METHOD_COUNT)
-    settings = form.settings.model_dump(exclude_none=True)
+    strength, few_steps = form.settings.identity_strength, form.settings.few_steps
     return RunRequest(
         scene=scene,
-        settings=tuple(GenerationSettings(method=method, **settings) for method in form.methods),
+        settings=tuple(
+            GenerationSettings(method=m, identity_strength=strength, few_steps=few_steps)
+            for m in form.methods
+        ),
+        model=form.settings.model,
+        num_steps=form.settings.num_steps,
+        guidance_scale=form.settings.guidance_scale,
     )
+
+
+def model_name(raw: object) -> str:
+    """A model's name from a form; an empty one is the default.
+
+    Raises:
+        InputError: it is no text, or too long to be a name.
+    """
+    if not isinstance(raw, str | None) or len(raw or "") > MAX_MODEL_NAME:
+        raise InputError(text.NO_MODEL_NAME)
+    return (raw or "").strip() or DEFAULT
 
 
 def cast(raw: object) -> tuple[Character, ...]:

@@ -19,6 +19,7 @@ from idvid.config import (
 from idvid.ui import text
 from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
 from idvid.ui.drift_panel import drift_panel
+from idvid.ui.model_menu import ModelMenu, build_menu, status_html
 from idvid.ui.streaming import StreamingVideo
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 class Form:
     """The left side: what the user says."""
 
+    menu: ModelMenu
     slots: tuple[Slot, ...]
     shown: gr.State  # number of visible slots
     add: gr.Button
@@ -63,7 +65,8 @@ class Form:
             self.steps,
             self.guidance,
         }
-        return {self.shown, self.prompt, self.seconds, self.methods} | settings | of_slots
+        scene = {self.menu.name, self.shown, self.prompt, self.seconds, self.methods}
+        return scene | settings | of_slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,7 @@ def build_page(example_titles: Sequence[str]) -> Page:
 
 def build_form(example_titles: Sequence[str]) -> Form:
     """The left side."""
+    menu = build_menu()
     examples = build_examples(example_titles)
     slots = build_slots()
     shown = gr.State(VISIBLE_AT_FIRST)
@@ -162,6 +166,7 @@ def build_form(example_titles: Sequence[str]) -> Form:
         go = gr.Button(text.GENERATE, variant="primary", elem_id="go")
         stop = gr.Button(text.STOP, variant="stop", interactive=False, elem_id="stop")
     return Form(
+        menu=menu,
         slots=slots,
         shown=shown,
         add=add,
@@ -213,6 +218,7 @@ def build_settings() -> tuple[gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.S
             step=0.1,
             label=text.GUIDANCE_LABEL,
             info=text.GUIDANCE_INFO,
+            elem_id="guidance",
         )
     return strength, seed, new_seed, steps, guidance
 
@@ -270,12 +276,6 @@ def build_screen(number: int) -> Screen:
 def heading_text(method: str) -> str:
     """A column's title."""
     return f"### {text.METHOD_LABELS[method]}"
-
-
-def status_html(message: str, share: float | None = None) -> str:
-    """A sentence, read out by screen readers, and a bar if a share of 0..1 is known."""
-    bar = "" if share is None else f"<div class='bar'><div style='width:{share:.1%}'></div></div>"
-    return f"<div role='status' aria-live='polite'>{escape(message)}</div>{bar}"
 
 
 def notes_html(findings: Sequence[Finding], words: str) -> str:

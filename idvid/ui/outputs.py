@@ -9,8 +9,19 @@ import gradio as gr
 
 from idvid.ui import text
 from idvid.ui.drift_panel import EMPTY, panel_value
-from idvid.ui.layout import heading_text, notes_html, status_html
-from idvid.ui.runs import Checked, Chunk, Compared, Ended, Finished, Measured, Progress, Waiting
+from idvid.ui.layout import heading_text, notes_html
+from idvid.ui.model_menu import status_html
+from idvid.ui.runs import (
+    Checked,
+    Chunk,
+    Compared,
+    Ended,
+    Finished,
+    Measured,
+    Progress,
+    Replanned,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from idvid.ui.layout import Page
@@ -44,6 +55,11 @@ class RunView:
             self.page.notes: gr.HTML(notes_html(event.findings, words), visible=True),
             self.page.status: status_html(text.STARTED),
         }
+
+    @show.register(Replanned)
+    def _(self, event: Replanned) -> Updates:
+        said = status_html(event.message)
+        return {self.page.status: said, self.page.model_state: said}  # one is overwritten soon
 
     @show.register(Progress)
     def _(self, event: Progress) -> Updates:

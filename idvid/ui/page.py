@@ -13,6 +13,7 @@ from idvid.ui.api import add_api
 from idvid.ui.guard import GuardedBlocks
 from idvid.ui.handlers import Handlers, wire
 from idvid.ui.layout import build_page
+from idvid.ui.model_handlers import described
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -40,6 +41,13 @@ def build(engine: Engine, examples: Path | None = None) -> gr.Blocks:
         add_api(engine)  # first, for the names: the handlers below have some in common
         handlers = Handlers(build_page(titles), engine, scenes)
         wire(handlers)
+        blocks.load(
+            handlers.models.greet,
+            None,
+            described(handlers.page),
+            api_visibility="private",
+            show_progress="hidden",
+        )
         blocks.unload(handlers.leave)
     return blocks.queue(max_size=16, default_concurrency_limit=4)
 

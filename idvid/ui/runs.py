@@ -9,23 +9,24 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from idvid.media.video import SegmentWriter, concat
-from idvid.types import StepDone, WindowDone
+from idvid.pipeline.choosing import DEFAULT
+from idvid.types import StepDone, SteppedDown, WindowDone
 from idvid.ui import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import Finding, ReferenceCheck
     from idvid.metrics.report import DriftMeter
+    from idvid.pipeline.load import LoadedModel
     from idvid.types import DriftReport, Scene
     from idvid.ui.engine import Engine
-
-LOADING_POLL_S = 0.25
 
 Points: TypeAlias = (
     "tuple[tuple[float, float | None], ...]"  # (time_s, id_sim or None where not found)
@@ -38,6 +39,9 @@ class RunRequest:
 
     scene: Scene
     settings: tuple[GenerationSettings, ...]
+    model: str = DEFAULT  # as `idvid.pipeline.choosing.choose_public` reads it
+    num_steps: int | None = None  # instead of the settings'; None is what suits the model
+    guidance_scale: float | None = None  # the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,13 @@ class Checked:
 
     findings: tuple[Finding, ...]
     unknown_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replanned:
+    """Memory ran out, and the run goes on with a lower device plan."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +117,7 @@ class Ended:
     message: str
 
 
-Event = Waiting | Checked | Progress | Chunk | Measured | Finished | Compared | Ended
+Event = Waiting | Checked | Replanned | Progress | Chunk | Measured | Finished | Compared | Ended
 
 
 def run(
@@ -120,13 +131,17 @@ def run(
         folder: an empty folder for the files of this run.
         stopped: asked after every step; what is finished by then is kept.
     """
-    yield from until_loaded(engine, stopped)
     yield Waiting(message=text.CHECKING)
     checked = engine.check(request.scene.characters)
     checked.raise_if_refused()
-    yield Checked(findings=checked.findings, unknown_words=engine.unknown_words(request.scene))
     with ExitStack() as stack:
-        lanes = [Lane(request.scene, each, engine, checked, stopped) for each in request.settings]
+        model = yield from held(request.model, engine, stack, stopped)
+        if model is None:
+            yield Ended(message=text.STOPPED_EMPTY)
+            return
+        unknown = tuple(model.pipeline.unknown_words(request.scene))
+        yield Checked(findings=checked.findings, unknown_words=unknown)
+        lanes = open_lanes(request, model, engine, checked, stopped)
         for lane in lanes:
             stack.callback(lane.close)
         yield from alternate(lanes, folder, stopped)
@@ -134,12 +149,20 @@ def run(
         yield Ended(message=last_words(lanes, is_stopped=stopped()))
 
 
-def until_loaded(engine: Engine, stopped: Callable[[], bool]) -> Iterator[Event]:
-    """Yield a sentence while the models load; often, so that a stop is quick."""
-    engine.start()
-    while engine.is_loading and not stopped():
-        yield Waiting(message=text.LOADING)
-        time.sleep(LOADING_POLL_S)
+def held(
+    name: str, engine: Engine, stack: ExitStack, stopped: Callable[[], bool]
+) -> Generator[Event, None, LoadedModel | None]:
+    """The model of a run, kept until the stack unwinds; None if a stop came first."""
+    waiting = engine.hold(name)
+    stack.callback(waiting.close)
+    while not stopped():
+        try:
+            sentence = next(waiting)
+        except StopIteration as end:
+            stack.callback(engine.release)
+            return end.value
+        yield Waiting(message=sentence)
+    return None
 
 
 class Lane:
@@ -147,21 +170,19 @@ class Lane:
 
     def __init__(
         self,
-        scene: Scene,
-        settings: GenerationSettings,
+        method: str,
+        events: Iterator[StepDone | SteppedDown | WindowDone],
+        open_meter: Callable[[float], DriftMeter],
         engine: Engine,
-        checked: ReferenceCheck,
-        stopped: Callable[[], bool],
     ) -> None:
-        self.method = settings.method
+        self.method = method
         self.segments: list[bytes] = []
         self.steps_done, self.steps_total = 0, 0
-        self._events = engine.stream(scene, checked, settings, stopped)
-        self._engine, self._scene, self._checked = engine, scene, checked
+        self._events, self._open_meter, self._engine = events, open_meter, engine
         self._writer: SegmentWriter | None = None
         self._meter: DriftMeter | None = None
 
-    def next_event(self) -> StepDone | WindowDone | None:
+    def next_event(self) -> StepDone | SteppedDown | WindowDone | None:
         """The next event of the pipeline; None when the clip is complete or stopped."""
         event = next(self._events, None)
         if isinstance(event, StepDone):
@@ -180,7 +201,7 @@ class Lane:
 
     def measure(self, window: WindowDone) -> Measured:
         """Let the judge look at a window's frames."""
-        meter = self._meter or self._engine.meter(self._scene, self._checked, window.fps)
+        meter = self._meter or self._open_meter(window.fps)
         self._meter = meter
         return Measured(method=self.method, new=meter.add(window.frames), report=meter.report())
 
@@ -201,6 +222,23 @@ class Lane:
             close()
 
 
+def open_lanes(
+    request: RunRequest,
+    model: LoadedModel,
+    engine: Engine,
+    checked: ReferenceCheck,
+    stopped: Callable[[], bool],
+) -> list[Lane]:
+    """A lane per method, with steps and guidance that suit the model where none were asked for."""
+    lanes = []
+    for wish in request.settings:
+        settings = model.suited(wish, request.num_steps, request.guidance_scale)
+        events = model.stream(request.scene, checked.references, settings, stopped)
+        open_meter = partial(engine.meter, request.scene, checked)
+        lanes.append(Lane(settings.method, events, open_meter, engine))
+    return lanes
+
+
 def alternate(lanes: list[Lane], folder: Path, stopped: Callable[[], bool]) -> Iterator[Event]:
     """Advance the lanes window by window, each in its turn, until all are through."""
     started = time.monotonic()
@@ -208,8 +246,11 @@ def alternate(lanes: list[Lane], folder: Path, stopped: Callable[[], bool]) -> I
     while waiting:
         lane = waiting.pop(0)
         event = lane.next_event()
-        while isinstance(event, StepDone) and not stopped():
-            yield progress(lanes, lane.method, time.monotonic() - started)
+        while isinstance(event, StepDone | SteppedDown) and not stopped():
+            if isinstance(event, SteppedDown):
+                yield Replanned(message=event.message)
+            else:
+                yield progress(lanes, lane.method, time.monotonic() - started)
             event = lane.next_event()
         if isinstance(event, WindowDone):
             yield lane.write(event, folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from idvid.config import (
     FEW_STEPS,
     FULL_STEPS,
@@ -10,6 +12,10 @@ from idvid.config import (
     METHODS,
     MIN_SECONDS,
 )
+from idvid.hub import size_text
+
+if TYPE_CHECKING:
+    from idvid.hub import DownloadProgress
 
 TITLE = "idvid"
 INTRO = (
@@ -59,11 +65,24 @@ ADD_CHARACTER, REMOVE_CHARACTER = "Add a character", "Remove the last"
 CHECK, GENERATE, STOP = "Check the photos", "Generate", "Stop"
 
 LOADING = "Loading the model ..."
-READY = "The model is ready."
+NOTHING_LOADED = "No model is loaded; the next run loads one."
 MODEL_FAILED = (
     "The model could not be loaded; the server keeps a record. Restart the app, and if it fails "
     "again reinstall the requirements."
 )
+MODEL = "Model"
+MODEL_LABEL = "Which model makes the video"
+MODEL_INFO = "Choose one, or type owner/name of a Wan2.1 VACE model on the Hub."
+MODEL_LABELS = {
+    "bundled": "idvid-mini, bundled: stylised people, runs on any CPU",
+    "vace-1.3b": "Wan2.1 VACE 1.3B: photoreal, for GPUs of 8 GB and more",
+    "vace-14b": "Wan2.1 VACE 14B: photoreal, for large GPUs",
+    "auto": "auto: the best that fits this machine",
+}
+LOAD, LOAD_FETCHED, CANCEL_LOAD = "Load", "Download and load", "Cancel"
+LOAD_CANCELLED = "Cancelled; what arrived is kept, and the next try goes on from there."
+LOAD_FAILED = "The model was not loaded; see the message."
+NO_MODEL_NAME = "The model must be a name of the menu, or owner/name on the Hub."
 IDLE = "Press Generate to begin."
 QUEUED = "Waiting for a free place ..."
 CHECKING = "Looking at the photos ..."
@@ -90,6 +109,29 @@ MALFORMED = "The request does not have the form that the API page describes; com
 NO_CHARACTER = "There is no character yet: give at least one a name and 1 to 8 photos."
 METHOD_COUNT = "Choose one or two different methods to compare: none, context or locks."
 TOO_MANY_PHOTOS = f"At most {MAX_PHOTOS} photos per character are used; the rest was left out."
+
+
+def default_model(title: str) -> str:
+    """The menu's entry for what the owner of this machine chose."""
+    return f"{title}: this server's own choice"
+
+
+def ready(title: str, why: str, plan: str | None) -> str:
+    """Which model is in memory, why, and how it lies there."""
+    return " ".join(filter(None, (f"{title} is ready.", why, plan)))
+
+
+def not_here(title: str) -> str:
+    """Refusal of a run with a model that was never downloaded."""
+    return f"The model {title} is not on this machine yet; open Model and press Download and load."
+
+
+def download(step: DownloadProgress) -> str:
+    """How far a download is, in words."""
+    if not step.bytes_total:
+        return step.note or f"Asking the Hub about {step.repo} ..."
+    done, total = size_text(step.bytes_done), size_text(step.bytes_total)
+    return f"Downloading {step.repo}: {done} of {total}. {step.note}".strip()
 
 
 def slot_labels(number: int) -> tuple[str, str, str]:

@@ -60,7 +60,7 @@ def respond(question: dict) -> dict:
     import time
 
     from idvid import hub
-    from idvid.errors import HubError
+    from idvid.errors import ModelError
 
     do, fields = question.pop("do"), ("repo", "revision", "files")
     values = {k: question.pop(k) for k in fields if k in question}
@@ -72,11 +72,13 @@ def respond(question: dict) -> dict:
             folder = _drain(hub.fetch(ref, patience), events, **question)
         elif do == "local_path":
             folder = hub.local_path(ref, on_progress=events.append, **question)
+        elif do == "load":
+            return _load(ref.repo)
         elif do == "look_up":
             return {"facts": dataclasses.asdict(hub.look_up(ref, patience))}
         else:
             folder = _stock(ref, **question)
-    except HubError as error:
+    except ModelError as error:
         return {"error": str(error), "seconds": time.monotonic() - started}
     return {
         "folder": str(folder),
@@ -100,6 +102,21 @@ def _drain(steps, events, cancel_at=None):
         if cancel_at is not None and events[-1].bytes_done >= cancel_at:
             steps.close()
             return ""
+
+
+def _load(repo):
+    """What the command line says while it brings a model, and the model's class."""
+    import io
+    from contextlib import redirect_stderr
+
+    from idvid.pipeline.loader import Loader
+    from idvid.pipeline.vace_options import VaceOptions
+    from idvid.terminal import load_model
+    from tests import wan_tiny
+
+    with redirect_stderr(io.StringIO()) as said:
+        model = load_model(Loader(VaceOptions(**wan_tiny.VACE_SIZE)), repo)
+    return {"said": said.getvalue(), "class": type(model.pipeline).__name__}
 
 
 def _stock(ref, **options):

@@ -128,6 +128,16 @@ BAD_REQUESTS = [
     {"settings": {"guidance_scale": 0.5}},
     {"settings": {"guidance_scale": 10.5}},
     {"settings": {"guidance_scale": INFINITY}},
+    {"settings": {"model": None}},
+    {"settings": {"model": 7}},
+    {"settings": {"model": ""}},
+    {"settings": {"model": "magic"}},
+    {"settings": {"model": "x" * 201}},
+    {"settings": {"model": "/etc"}},
+    {"settings": {"model": "idvid/weights/mini"}},
+    {"settings": {"model": "idvid/weights"}},  # a folder of the server, and a name on the Hub
+    {"settings": {"model": "../../etc"}},
+    {"settings": {"model": "http://127.0.0.1/a"}},
     {"characters": []},
     {"characters": "abc"},
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rendered_people import RenderedPeopleEngine
+from rendered_people import RenderedPeopleEngine, loader_of
 
 from idvid.media.image import write_png
 from idvid.people import build_person, render_portrait, sample_person
@@ -75,7 +75,7 @@ def pipeline() -> RenderedPeopleEngine:
 @pytest.fixture
 def engine(pipeline) -> Engine:
     """The real face check and drift meter on pictures made of photos."""
-    engine = Engine(load=lambda: pipeline)
+    engine = Engine(loader_of(lambda: pipeline))
     engine.start()
     return engine
 

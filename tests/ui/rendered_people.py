@@ -7,10 +7,13 @@ on it.
 
 import sys
 import time
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
+from idvid.pipeline.backend import MINI
+from idvid.pipeline.loader import Loader
 from idvid.types import Scene, StepDone, WindowDone
 
 FPS, WINDOW, HEIGHT, WIDTH = 12, 6, 128, 224
@@ -19,13 +22,19 @@ FPS, WINDOW, HEIGHT, WIDTH = 12, 6, 128, 224
 class RenderedPeopleEngine:
     """Streams like the bundled pipeline: steps, then a window of frames, until the clip is full."""
 
+    backend = MINI
+    components: ClassVar[dict] = {}  # nothing that takes memory
+
     def __init__(self, step_s: float = 0.0) -> None:
         self.step_s = step_s
         self.opened, self.closed = 0, 0
+        self.notice = None  # an event to begin with
 
     def stream(self, scene, references, settings, cancelled):  # noqa: ARG002
         self.opened += 1
         try:
+            if self.notice is not None:
+                yield self.notice
             yield from self._windows(scene, settings, cancelled)
         finally:
             self.closed += 1
@@ -61,11 +70,16 @@ def picture(scene: Scene, t: int) -> np.ndarray:
     return np.asarray(frame)
 
 
+def loader_of(make) -> Loader:
+    """The real loader; whatever model is chosen, it gets what `make` makes."""
+    return Loader(load=lambda *_: make())
+
+
 def main() -> None:
     from idvid.ui.engine import Engine
     from idvid.ui.page import build, launch_options
 
-    engine = Engine(load=lambda: RenderedPeopleEngine(step_s=0.02))
+    engine = Engine(loader_of(lambda: RenderedPeopleEngine(step_s=0.02)))
     demo = build(engine)
     demo.launch(server_port=int(sys.argv[1]), prevent_thread_lock=True, **launch_options())
     engine.start()

@@ -6,8 +6,9 @@ from pathlib import Path
 import av
 import pytest
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 
-FEW_STEPS = {"num_steps": 2}
+FEW_STEPS = {"num_steps": 2, "model": "bundled"}
 RESULT_LIMIT_S = 120
 
 
@@ -44,9 +45,10 @@ def events(client, cast):
     return job.outputs()
 
 
-def test_two_functions_are_public_and_nothing_else(client):
+def test_four_functions_are_public_and_nothing_else(client):
     endpoints = client.view_api(return_format="dict")
-    assert sorted(endpoints["named_endpoints"]) == ["/check_references", "/generate"]
+    names = ["/check_references", "/describe_model", "/generate", "/load_model"]
+    assert sorted(endpoints["named_endpoints"]) == names
     assert not endpoints["unnamed_endpoints"]
 
 
@@ -97,6 +99,21 @@ def test_similarity_points_cover_the_report(events, cast):
 def test_good_photos_have_no_findings_that_refuse(client, cast):
     found = client.predict(characters=cast, api_name="/check_references")["findings"]
     assert all(set(finding) == {"name", "message"} for finding in found)
+
+
+def test_a_model_is_described_before_it_is_loaded(client):
+    said = client.predict(model="bundled", api_name="/describe_model")
+    assert (said["name"], said["licence"], said["missing_bytes"]) == ("idvid-mini", "Apache-2.0", 0)
+    assert said["fits"]
+    assert "Limits" in said["facts"]
+    job = client.submit(model="bundled", api_name="/load_model")
+    assert job.result(timeout=RESULT_LIMIT_S)["stage"] == "ready"
+
+
+@pytest.mark.parametrize("api_name", ["/describe_model", "/load_model"])
+def test_a_folder_of_the_server_is_no_model_for_strangers(client, api_name):
+    with pytest.raises(AppError, match="folders are the server's own business"):
+        client.submit(model="/etc", api_name=api_name).result(timeout=RESULT_LIMIT_S)
 
 
 def test_events_arrive_while_the_video_is_made(client, cast):

@@ -1,12 +1,18 @@
 import threading
 import time
+from dataclasses import replace
 
 import av
 import pytest
+from rendered_people import RenderedPeopleEngine, loader_of
 
 from idvid.config import GenerationSettings
-from idvid.errors import IdvidError, ModelError
+from idvid.errors import IdvidError, InputError, ModelError
+from idvid.pipeline.backend import MINI
+from idvid.pipeline.loader import BUSY, Loader
+from idvid.types import SteppedDown
 from idvid.ui import text
+from idvid.ui.api import public_event
 from idvid.ui.engine import Engine
 from idvid.ui.runs import (
     Checked,
@@ -16,6 +22,7 @@ from idvid.ui.runs import (
     Finished,
     Measured,
     Progress,
+    Replanned,
     RunRequest,
     Waiting,
     run,
@@ -27,8 +34,8 @@ def never() -> bool:
 
 
 def ask(scene, *methods) -> RunRequest:
-    settings = tuple(GenerationSettings(method=method, num_steps=3) for method in methods)
-    return RunRequest(scene=scene, settings=settings)
+    settings = tuple(GenerationSettings(method=method) for method in methods)
+    return RunRequest(scene=scene, settings=settings, num_steps=3)
 
 
 def of(kind, events):
@@ -43,9 +50,7 @@ def frame_count(path) -> int:
 @pytest.fixture(scope="module")
 def two_methods(tmp_path_factory, scene):
     """All events of one comparison; its files stay as long as the folder."""
-    from rendered_people import RenderedPeopleEngine
-
-    engine = Engine(load=RenderedPeopleEngine)
+    engine = Engine(loader_of(RenderedPeopleEngine))
     folder = tmp_path_factory.mktemp("run")
     return list(run(ask(scene, "none", "locks"), engine, folder, never))
 
@@ -129,12 +134,10 @@ def test_closing_a_run_closes_the_pipeline(engine, pipeline, scene, tmp_path):
     assert pipeline.opened == pipeline.closed > 0
 
 
-def test_the_real_pipeline_runs_here_too(tiny_folder, scene, tmp_path):
+def test_the_real_pipeline_runs_here_too(monkeypatch, tiny_folder, scene, tmp_path):
     """Random weights: nobody is found, which must stay visible and break nothing."""
-    from idvid.pipeline.generate import load_pipeline
-
-    engine = Engine(load=lambda: load_pipeline(str(tiny_folder)))
-    events = list(run(ask(scene, "context", "locks"), engine, tmp_path, never))
+    monkeypatch.setenv("IDVID_MODEL", str(tiny_folder))
+    events = list(run(ask(scene, "context", "locks"), Engine(), tmp_path, never))
     (checked,) = of(Checked, events)
     assert "garden" in checked.unknown_words
     assert [finished.method for finished in of(Finished, events)] == ["context", "locks"]
@@ -144,15 +147,14 @@ def test_the_real_pipeline_runs_here_too(tiny_folder, scene, tmp_path):
     assert {step.total for step in of(Progress, events)} == {6}
 
 
-def test_the_vace_pipeline_runs_here_too(vace_folder, scene, tmp_path):
+def test_the_vace_pipeline_runs_here_too(monkeypatch, vace_folder, scene, tmp_path):
     """The page knows no difference: other size and rate, one stream."""
     import wan_tiny
 
-    from idvid.pipeline.load import load_pipeline
     from idvid.pipeline.vace_options import VaceOptions
 
-    options = VaceOptions(**wan_tiny.VACE_SIZE)
-    engine = Engine(load=lambda: load_pipeline(str(vace_folder), options))
+    monkeypatch.setenv("IDVID_MODEL", str(vace_folder))
+    engine = Engine(Loader(VaceOptions(**wan_tiny.VACE_SIZE)))
     events = list(run(ask(scene, "none", "locks"), engine, tmp_path, never))
     (checked,) = of(Checked, events)
     assert checked.unknown_words == ()
@@ -165,16 +167,46 @@ def test_the_vace_pipeline_runs_here_too(vace_folder, scene, tmp_path):
 
 
 def test_a_run_waits_for_the_models_and_says_so(pipeline, scene, tmp_path):
-    def load_slowly():
-        time.sleep(0.6)
+    gate = threading.Event()
+
+    def load_when_told():
+        assert gate.wait(timeout=60)
         return pipeline
 
-    engine = Engine(load=load_slowly)
+    engine, events = Engine(loader_of(load_when_told)), []
     assert engine.state == text.LOADING
-    events = list(run(ask(scene, "none"), engine, tmp_path, never))
-    assert events[0] == Waiting(message=text.LOADING)
-    assert engine.state == text.READY
+    engine.start()
+    for event in run(ask(scene, "none"), engine, tmp_path, never):
+        events.append(event)
+        if event == Waiting(message="Loading idvid-mini ..."):
+            gate.set()
     assert of(Finished, events)
+    wait_for_start(engine)
+    assert engine.state == "idvid-mini is ready."
+
+
+def wait_for_start(engine) -> None:
+    while engine.is_starting:
+        time.sleep(0.01)
+
+
+def test_a_stop_ends_the_wait_for_a_model_that_is_in_use(engine, scene, tmp_path):
+    for _ in engine.hold("default"):
+        pass
+    stop, events = threading.Event(), []
+    for event in run(ask(scene, "none"), engine, tmp_path, stop.is_set):
+        events.append(event)
+        if event == Waiting(message=BUSY):
+            stop.set()
+    assert events[-1] == Ended(message=text.STOPPED_EMPTY)
+    engine.release()
+    assert of(Finished, run(ask(scene, "none"), engine, tmp_path, never))
+
+
+def test_steps_and_guidance_default_to_what_suits_the_model(engine, scene, tmp_path):
+    settings = (GenerationSettings(method="none", num_steps=99),)
+    events = run(RunRequest(scene=scene, settings=settings), engine, tmp_path, never)
+    assert next(e for e in events if isinstance(e, Progress)).total == 2 * MINI.num_steps
 
 
 @pytest.mark.parametrize(
@@ -188,7 +220,32 @@ def test_models_that_do_not_load_end_in_one_sentence(error, sentence, scene, tmp
     def fail():
         raise error
 
-    engine = Engine(load=fail)
+    engine = Engine(loader_of(fail))
+    engine.start()
     with pytest.raises(IdvidError, match=sentence) as caught:
         list(run(ask(scene, "none"), engine, tmp_path, never))
-    assert "secret" not in str(caught.value) + engine.state
+    wait_for_start(engine)
+    assert engine.state == str(caught.value)
+    assert "secret" not in engine.state
+
+
+def test_a_model_that_was_never_downloaded_is_refused_and_disturbs_nobody(
+    monkeypatch, engine, scene, tmp_path
+):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    request = replace(ask(scene, "none"), model="vace-1.3b")
+    with pytest.raises(ModelError, match="is not on this machine yet; download it first"):
+        list(run(request, engine, tmp_path, never))
+    with pytest.raises(InputError, match="open Model and press Download and load"):
+        engine.require_here("vace-1.3b")
+    engine.require_here("bundled")
+    assert of(Finished, run(ask(scene, "none"), engine, tmp_path, never))
+
+
+def test_a_full_memory_is_said_on_the_page_and_in_the_api(engine, pipeline, scene, tmp_path):
+    pipeline.notice = SteppedDown(plan="encoder-off", message="Out of memory; going on.")
+    events = list(run(ask(scene, "none"), engine, tmp_path, never))
+    (replanned,) = of(Replanned, events)
+    assert public_event(replanned)["stage"] == "plan"
+    assert public_event(replanned)["message"] == "Out of memory; going on."
+    assert frame_count(of(Finished, events)[0].video) == 12

@@ -1,0 +1,254 @@
+"""What is to be known of a model before it is fetched or loaded, and how it would lie here.
+
+Nothing of its weights is read or downloaded; of a model that idvid does not know, its settings.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from idvid import runtime
+from idvid.config import MAX_SECONDS
+from idvid.errors import HubError, ModelError
+from idvid.hub import ModelRef, Patience, look_up, size_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from idvid.pipeline.choosing import Choice
+    from idvid.pipeline.planning import BarePipeline
+    from idvid.pipeline.vace_options import VaceOptions
+    from idvid.runtime import DevicePlan, Machine
+    from idvid.types import Backend
+
+MINI_KIND, VACE_KIND = "IdVidPipeline", "WanVACEPipeline"
+UNKNOWN = "unknown"  # a licence that nobody told us
+_VACE_CLASSES = (VACE_KIND, "IdVidVacePipeline")
+_NUM_REFERENCES = 4  # the most that VACE is given, see conditioning.portraits
+_WINDOWS = (81, 65, 49, 33)  # frames at once, tried in this order
+_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What is added to a VACE model; each a folder or `owner/name` on the Hub."""
+
+    adapter: str | None = None  # of identity attention
+    lora: str | None = None  # for few steps, fused; `:file` behind it where there are several
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where they come from."""
+        named = (self.adapter, self.lora and self.lora.partition(":")[0])
+        return tuple(source for source in named if source)
+
+
+NOTHING_ADDED = Extras()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How a model would lie on a machine."""
+
+    kind: str  # MINI_KIND or VACE_KIND
+    backend: Backend
+    pass_frames: int | None  # made in one pass; None: any number
+    options: VaceOptions | None  # of VACE, with windows that fit
+    plan: DevicePlan | None  # None: it needs none
+    problem: str = ""  # one sentence, where it does not fit
+    extras: Extras = NOTHING_ADDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A model with all that one may want to know before choosing it."""
+
+    choice: Choice
+    fit: Fit
+    licence: str
+    total_bytes: int | None  # None: the Hub did not say
+    missing_bytes: int | None  # of those, still to be fetched
+    silence: str = ""  # why the Hub did not say
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Licence, download, limits and plan as pairs of a word and sentences."""
+        why = (("Why", self.choice.why),) if self.choice.why else ()
+        return (
+            ("Model", self._model()),
+            *why,
+            ("Licence", self._licence()),
+            ("Download", self._download()),
+            ("Limits", self._limits()),
+            ("Plan", self.fit.problem or plan_sentence(self.fit.plan)),
+        )
+
+    def _model(self) -> str:
+        card = self.choice.card
+        summary = " A small model of stylised people." if self.choice.source is None else ""
+        return f"{self.choice.title}.{f' {card.summary}' if card else summary}"
+
+    def _licence(self) -> str:
+        card = self.choice.card
+        if self.licence == UNKNOWN:
+            return "Not known here; read it on the model's page on the Hub before you use it."
+        if card is None:
+            told = ", as its page says" if self.choice.source else ""
+            return f"{self.licence}{told}."
+        where = f"not in {card.territory}" if card.territory else "no territory excluded"
+        return f"{self.licence}, {where}. {card.notice}".strip()
+
+    def _download(self) -> str:
+        if not isinstance(self.choice.source, ModelRef):
+            where = (
+                "comes with idvid" if self.choice.source is None else "is a folder of this machine"
+            )
+            return f"None; it {where}."
+        if self.total_bytes is None:
+            return self.silence
+        if not self.missing_bytes:
+            return f"None; all {size_text(self.total_bytes)} are on this machine."
+        return f"{size_text(self.missing_bytes)} of {size_text(self.total_bytes)} from the Hub."
+
+    def _limits(self) -> str:
+        backend, card = self.fit.backend, self.choice.card
+        shown = f" (its makers show {card.max_characters})" if card and card.max_characters else ""
+        pieces = ""
+        if self.fit.pass_frames is not None:
+            seconds = self.fit.pass_frames / backend.fps
+            pieces = f" in windows of {seconds:.1f} s"
+        return (
+            f"Up to {backend.max_characters} people{shown}; up to {MAX_SECONDS:g} s{pieces}; "
+            f"{backend.width_px}x{backend.height_px} pixels, {backend.fps:g} frames a second."
+        )
+
+
+def plan_sentence(plan: DevicePlan | None) -> str:
+    """A plan for people, also where none is needed."""
+    return plan.sentence if plan else "It runs on any machine, and no plan is needed."
+
+
+def describe(choice: Choice, fit: Fit) -> Offer:
+    """Add licence and size, for which the Hub is asked; its silence is no error."""
+    if not isinstance(choice.source, ModelRef):
+        licence = "Apache-2.0" if choice.source is None else UNKNOWN
+        return Offer(choice=choice, fit=fit, licence=licence, total_bytes=0, missing_bytes=0)
+    licence = choice.card.licence if choice.card else UNKNOWN
+    try:
+        facts = look_up(choice.source, _PATIENCE)
+    except HubError as error:
+        return Offer(
+            choice=choice, fit=fit, licence=licence,
+            total_bytes=None, missing_bytes=None, silence=str(error),
+        )  # fmt: skip
+    return Offer(
+        choice=choice,
+        fit=fit,
+        licence=choice.card.licence if choice.card else facts.licence or UNKNOWN,
+        total_bytes=facts.total_bytes,
+        missing_bytes=facts.missing_bytes,
+    )
+
+
+def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None, quantise: str) -> Fit:
+    """How a model would lie on a machine, in as large windows as fit.
+
+    Args:
+        choice: The model.
+        machine: What is free.
+        wish: What a VACE model shall make; None: its defaults.
+        quantise: One of `config.QUANTISATIONS`; for VACE models.
+
+    Raises:
+        ModelError: idvid does not run models of this kind.
+        HubError: Its settings cannot be fetched.
+    """
+    kind = MINI_KIND if choice.source is None else _kind(choice.source)
+    if kind == MINI_KIND:
+        from idvid.pipeline.backend import MINI
+
+        return Fit(kind=kind, backend=MINI, pass_frames=None, options=None, plan=None)
+    from idvid.pipeline.vace_options import VaceOptions  # takes seconds to import
+
+    assert choice.source is not None
+    options = wish or VaceOptions()
+    fit = Fit(
+        kind=kind,
+        backend=options.backend(),
+        pass_frames=options.window_frames,
+        options=options,
+        plan=None,
+    )
+    if runtime.device().type == "mps":  # plans know CUDA and the CPU alone
+        return fit
+    return _planned(fit, _bare(choice.source), machine, quantise)
+
+
+def _planned(fit: Fit, bare: BarePipeline, machine: Machine, quantise: str) -> Fit:
+    """The first window size that fits, with its plan; else the reason that the smallest gives."""
+    from idvid.models.wan_memory import VideoRequest
+
+    assert fit.options is not None
+    wished, problem = fit.options, ""
+    for frames in (wished.window_frames, *(n for n in _WINDOWS if n < wished.window_frames)):
+        if frames <= wished.kept_frames:
+            break
+        request = VideoRequest(
+            num_frames=frames,
+            height=wished.height_px,
+            width=wished.width_px,
+            num_references=_NUM_REFERENCES,
+        )
+        try:
+            plan = runtime.make_plan(bare.footprint(request), machine, quantise)
+        except ModelError as error:
+            problem = str(error)
+            continue
+        options = replace(wished, window_frames=frames)
+        return replace(fit, options=options, pass_frames=frames, plan=plan)
+    return replace(fit, problem=problem)
+
+
+@lru_cache(maxsize=4)
+def _bare(source: ModelRef | Path) -> BarePipeline:
+    """Kept, because it takes seconds; it holds no weights."""
+    from idvid.pipeline.planning import bare_pipeline
+
+    return bare_pipeline(source)
+
+
+def _kind(source: ModelRef | Path) -> str:
+    """Which pipeline runs it.
+
+    Raises:
+        ModelError: None of ours does.
+        HubError: Its settings cannot be fetched.
+    """
+    from idvid.models.published import PUBLISHED
+    from idvid.pipeline.planning import settings_folder
+
+    if isinstance(source, ModelRef) and source.repo in PUBLISHED:
+        is_vace = "VACE" in PUBLISHED[source.repo][runtime.TRANSFORMER].class_name
+        found = VACE_KIND if is_vace else "a Wan text-to-video model"
+    else:
+        found = _class_of(settings_folder(source))
+    if found in _VACE_CLASSES:
+        return VACE_KIND
+    if found == MINI_KIND:
+        return MINI_KIND
+    raise ModelError(
+        "idvid cannot run this kind of model; choose the bundled one, Wan2.1 VACE in diffusers' "
+        "form, or one of idvid's own kind."
+    )
+
+
+def _class_of(folder: Path) -> str | None:
+    """The class that a model's folder names; None if it names none."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return index.get("_class_name") if isinstance(index, dict) else None

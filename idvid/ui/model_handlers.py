@@ -1,0 +1,111 @@
+"""What happens in the menu of models: look at one, load it, cancel the download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from idvid.ui import intake, text
+from idvid.ui.errors import polite
+from idvid.ui.model_menu import (
+    busy_updates,
+    first_choice,
+    idle_updates,
+    loaded_updates,
+    offer_updates,
+    status_html,
+)
+from idvid.ui.stops import Stops
+
+if TYPE_CHECKING:
+    from idvid.pipeline.offers import Offer
+    from idvid.ui.engine import Engine
+    from idvid.ui.layout import Page
+
+Updates = dict[Any, Any]  # component -> new value or properties
+
+
+class ModelHandlers:
+    """The menu's reactions."""
+
+    def __init__(self, page: Page, engine: Engine) -> None:
+        self.page, self.menu, self.engine = page, page.form.menu, engine
+        self.stops = Stops()
+
+    def greet(self) -> Updates:
+        """A new page: what the default model is; its settings too if the form is not made for it."""
+        with polite():
+            offer = self.engine.offer(first_choice())
+            settings = {} if offer.choice.source is None else suited_updates(self.page, offer)
+            return {**offer_updates(self.menu, offer), **settings}
+
+    def look(self, name: Any) -> Updates:  # noqa: ANN401 - whatever was sent
+        """Another model was chosen: say what it is, and set the form to what suits it."""
+        with polite():
+            offer = self.engine.offer(intake.model_name(name))
+            return {**offer_updates(self.menu, offer), **suited_updates(self.page, offer)}
+
+    def load(self, name: Any, request: gr.Request) -> Iterator[Updates]:  # noqa: ANN401
+        """Fetch a model if need be, and load it."""
+        with polite():
+            self.stops.begin(request.session_hash)
+            stopped = self.stops.flag(request.session_hash).is_set
+            with closing(self.engine.bring(intake.model_name(name))) as steps:
+                for said in steps:
+                    yield busy_updates(self.menu, *said)
+                    if stopped():
+                        yield idle_updates(self.menu, text.LOAD_CANCELLED)
+                        return
+            offer = self.engine.offer(intake.model_name(name))
+            yield {
+                **loaded_updates(self.menu, offer),
+                self.page.model_state: status_html(self.engine.state),
+            }
+
+    def cancel(self, request: gr.Request) -> None:
+        """End this page's download."""
+        self.stops.stop(request.session_hash)
+
+    def failed(self) -> Updates:
+        """After an error: the button as before."""
+        return idle_updates(self.menu, text.LOAD_FAILED)
+
+
+def suited_updates(page: Page, offer: Offer) -> Updates:
+    """Steps, guidance and methods as they suit a model."""
+    form, backend = page.form, offer.fit.backend
+    return {
+        form.steps: 0,  # what suits it
+        form.guidance: backend.guidance_scale,
+        form.methods: gr.CheckboxGroup(
+            [(text.METHOD_LABELS[method], method) for method in backend.methods],
+            value=[method for method in text.DEFAULT_METHODS if method in backend.methods],
+        ),
+    }
+
+
+def described(page: Page) -> list[Any]:
+    """Everything that changes when a model is looked at."""
+    menu, form = page.form.menu, page.form
+    return [menu.facts, menu.status, menu.load, form.steps, form.guidance, form.methods]
+
+
+def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
+    """Connect the menu's events; none of them is part of the API."""
+    menu, shown = handlers.menu, described(handlers.page)
+    progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
+    menu.name.change(handlers.look, menu.name, shown, **quiet)
+    loading = menu.load.click(
+        handlers.load,
+        menu.name,
+        progress,
+        concurrency_id="load",
+        concurrency_limit=2,
+        trigger_mode="once",
+        **quiet,
+    )
+    loading.failure(handlers.failed, None, progress, **quiet)
+    menu.cancel.click(handlers.cancel, None, None, queue=False, **quiet)

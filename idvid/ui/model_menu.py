@@ -1,0 +1,117 @@
+"""The menu of models: which makes the video, what it is and needs, and the button that loads it.
+
+Owns its components and what they show. Nothing is fetched or loaded but by the button.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from idvid.pipeline.choosing import BUNDLED, DEFAULT, MENU
+from idvid.runtime import asked_model
+from idvid.ui import text
+
+if TYPE_CHECKING:
+    from idvid.pipeline.offers import Offer
+
+Updates = dict[Any, Any]  # component -> new value or properties
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMenu:
+    """The components."""
+
+    name: gr.Dropdown
+    facts: gr.HTML
+    status: gr.HTML
+    load: gr.Button
+    cancel: gr.Button
+
+
+def build_menu() -> ModelMenu:
+    """A closed box with the menu in it."""
+    with gr.Accordion(text.MODEL, open=False, elem_id="model"):
+        name = gr.Dropdown(
+            entries(),
+            value=first_choice(),
+            label=text.MODEL_LABEL,
+            info=text.MODEL_INFO,
+            allow_custom_value=True,
+            elem_id="model-name",
+        )
+        facts = gr.HTML(elem_id="model-facts", padding=False)
+        status = gr.HTML(visible=False, elem_id="model-status", padding=False)
+        with gr.Row():
+            load = gr.Button(text.LOAD, size="sm", interactive=False, elem_id="load")
+            cancel = gr.Button(text.CANCEL_LOAD, size="sm", visible=False, elem_id="cancel-load")
+    return ModelMenu(name=name, facts=facts, status=status, load=load, cancel=cancel)
+
+
+def first_choice() -> str:
+    """What the menu shows at first: what IDVID_MODEL says, by its name on the menu if it has one."""
+    asked = asked_model() or BUNDLED
+    return asked if asked in MENU else DEFAULT
+
+
+def entries() -> list[tuple[str, str]]:
+    """Label and name of every entry; a folder of the server shows its last name alone."""
+    known = [(text.MODEL_LABELS[name], name) for name in MENU]
+    if first_choice() in MENU:
+        return known
+    title = (asked_model() or "").rstrip("/").rpartition("/")[2]
+    return [(text.default_model(title), DEFAULT), *known]
+
+
+def status_html(message: str, share: float | None = None) -> str:
+    """A sentence, read out by screen readers, and a bar if a share of 0..1 is known."""
+    bar = "" if share is None else f"<div class='bar'><div style='width:{share:.1%}'></div></div>"
+    return f"<div role='status' aria-live='polite'>{escape(message)}</div>{bar}"
+
+
+def facts_html(offer: Offer) -> str:
+    """Licence, download, limits and plan as a list of terms."""
+    rows = (f"<dt>{escape(word)}</dt><dd>{escape(said)}</dd>" for word, said in offer.facts)
+    return f"<dl class='facts'>{''.join(rows)}</dl>"
+
+
+def offer_updates(menu: ModelMenu, offer: Offer) -> Updates:
+    """Show a model; its button says whether something would be downloaded."""
+    needs_download = offer.missing_bytes is None or offer.missing_bytes > 0
+    return {
+        menu.facts: facts_html(offer),
+        menu.status: gr.HTML(visible=False),
+        menu.load: gr.Button(
+            text.LOAD_FETCHED if needs_download else text.LOAD, interactive=not offer.fit.problem
+        ),
+    }
+
+
+def busy_updates(menu: ModelMenu, message: str, share: float | None) -> Updates:
+    """While a model is fetched and loaded; `share` of the download, 0..1, is here."""
+    return {
+        menu.status: gr.HTML(status_html(message, share), visible=True),
+        menu.load: gr.Button(interactive=False),
+        menu.cancel: gr.Button(visible=True),
+    }
+
+
+def idle_updates(menu: ModelMenu, message: str) -> Updates:
+    """When that is over, however it ended."""
+    return {
+        menu.status: gr.HTML(status_html(message), visible=True),
+        menu.load: gr.Button(interactive=True),
+        menu.cancel: gr.Button(visible=False),
+    }
+
+
+def loaded_updates(menu: ModelMenu, offer: Offer) -> Updates:
+    """When a model is in memory."""
+    return {
+        **idle_updates(menu, text.ready(offer.choice.title, "", None)),
+        menu.facts: facts_html(offer),
+        menu.load: gr.Button(text.LOAD, interactive=True),
+    }
