@@ -16,7 +16,7 @@ from idvid.models.wan_attach import detach_identity
 from idvid.pipeline.vace_load import VaceModel, load_vace
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.training.adapter import AdapterRun, AdapterSettings, AdapterTrainer, train_adapter
-from idvid.training.adapter_data import draw_clip
+from idvid.training.adapter_data import ShardClips
 from idvid.training.adapter_objective import Draw
 from idvid.training.records import record_path, write_record
 
@@ -27,7 +27,6 @@ SETTINGS = AdapterSettings(
     depth=1,
     num_steps=15,
     learning_rate=1e-2,
-    num_frames=FRAMES,
     identity_weight=0.5,
     log_every=5,
 )
@@ -56,7 +55,11 @@ def shards(tmp_path_factory):
 
 @pytest.fixture
 def run(vace_folder, shards, tmp_path):
-    return AdapterRun(base=str(vace_folder), shards=shards, folder=tmp_path)
+    return AdapterRun(base=str(vace_folder), clips=clips_of(shards), folder=tmp_path)
+
+
+def clips_of(shards):
+    return ShardClips(folder=shards, num_frames=FRAMES, max_references=3)
 
 
 def backbone():
@@ -65,7 +68,7 @@ def backbone():
 
 def held_losses(trainer, shards):
     """The same clip, levels and noise whenever it is asked."""
-    clip = draw_clip(shards, FRAMES, 2, np.random.default_rng(1))
+    clip = clips_of(shards).draw(np.random.default_rng(1))
     noise = torch.randn(1, 16, 2, 4, 6, generator=torch.Generator().manual_seed(0))
     found = []
     for level in (0.3, 0.8):
@@ -76,11 +79,11 @@ def held_losses(trainer, shards):
 
 
 def test_a_clip_has_its_people_and_no_padding(shards):
-    clip = draw_clip(shards, FRAMES, 2, np.random.default_rng(0))
+    clip = clips_of(shards).draw(np.random.default_rng(0))
     assert clip.caption == "Ana talks to Ben"
     assert clip.video.shape == (1, 3, FRAMES, HEIGHT, WIDTH)
     assert clip.landmarks.shape == (2, FRAMES, 5, 2)
-    assert 1 <= clip.crops.has_reference.sum(1).max() <= 2
+    assert 1 <= clip.crops.has_reference.sum(1).max() <= 2  # as many as there are
 
 
 def test_a_fresh_adapter_says_what_the_base_model_says(run, shards):
@@ -132,7 +135,7 @@ def test_a_run_goes_on_from_its_adapter(run):
     [
         ([], "The adapter needs a base model; name one with --base."),
         (["--base", "x", "--steps", "0"], "--steps is 0; give a number above 0."),
-        (["--base", "x"], "There are no clips yet; run 'train data' with the same --out first."),
+        (["--base", "x"], "There are no clips yet; give --clips a folder of yours, or run"),
     ],
 )
 def test_what_is_missing_is_one_sentence(arguments, sentence, tmp_path, capsys):
