@@ -108,8 +108,10 @@ class AdapterTrainer:
         self.run, self.settings = run, settings
         self.accelerator = Accelerator()
         device = self.accelerator.device
-        self.pipeline = read_vace(local_path(run.base), runtime.dtype(device)).to(device)
-        transformer = self.pipeline.transformer
+        self.pipeline = read_vace(local_path(run.base), runtime.dtype(device))
+        self.pipeline.text_encoder.to(device)
+        self.pipeline.vae.to(device)
+        transformer = self.pipeline.transformer  # accelerate moves it, or shares it out
         folder = run.folder / "adapter"
         goes_on = run.resume and folder.is_dir()
         self.adapter = (
@@ -128,7 +130,7 @@ class AdapterTrainer:
         self.coder = LatentCoder(self.pipeline.vae, device)
         objective = AdapterObjective(
             transformer, self.adapter, self.coder, settings.identity_weight
-        ).to(device)
+        )
         optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
         self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
         # Each process draws clips and noise of its own.
@@ -161,9 +163,10 @@ class AdapterTrainer:
 
     def save(self) -> None:
         """Write the adapter; the base model is not part of it."""
-        self.accelerator.wait_for_everyone()
+        adapter = self.adapter.gathered()
         if self.accelerator.is_main_process:
-            self.adapter.save(self.run.folder / "adapter")
+            adapter.save(self.run.folder / "adapter")
+        self.accelerator.wait_for_everyone()
 
     def _draw(self, clip: AdapterClip) -> Draw:
         frames, height, width = clip.video.shape[2:]
