@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import made_up_faces
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import wan_tiny
 
 from idvid.cli import main
+from idvid.faces.align import arcface_chips
 from idvid.models.wan_adapter import load_wan_adapter
 from idvid.models.wan_attach import detach_identity
 from idvid.pipeline.vace_load import VaceModel, load_vace
@@ -93,6 +95,33 @@ def test_a_fresh_adapter_says_what_the_base_model_says(run, shards):
     assert held_losses(trainer, shards) == fresh
 
 
+def test_padding_is_nobodys_face(run, shards):
+    """A person with fewer photos than another is compared with them alone."""
+    trainer = AdapterTrainer(run, SETTINGS, backbone())
+    clip = replace(clips_of(shards).draw(np.random.default_rng(0)), caption="")
+    crops = clip.crops
+    one = replace(
+        crops,
+        chips=crops.chips[:, :1],
+        heads=crops.heads[:, :1],
+        has_reference=torch.ones(2, 1) > 0,
+    )
+    # What pads could not be nearer to what is drawn: it is the true face.
+    face = arcface_chips(clip.video[0, :, 0][None].expand(2, -1, -1, -1), clip.landmarks[:, 0])
+    padded = replace(
+        crops,
+        chips=torch.stack([one.chips[:, 0], face], 1),
+        heads=one.heads.expand(-1, 2, -1, -1, -1),
+        has_reference=torch.tensor([[True, False]] * 2),
+    )
+    latents = trainer.coder.encode(clip.video)
+    losses = [
+        trainer.objective._identity_loss(replace(clip, crops=given), latents)
+        for given in (one, padded)
+    ]
+    assert torch.allclose(*losses, atol=1e-6)
+
+
 def test_training_lowers_the_loss_and_leaves_the_base_model_alone(run, shards, vace_folder):
     untrained = held_losses(AdapterTrainer(run, SETTINGS, backbone()), shards)
     assert untrained[0]["identity"] > 0
@@ -118,8 +147,6 @@ def test_training_lowers_the_loss_and_leaves_the_base_model_alone(run, shards, v
 
 
 def test_a_run_goes_on_from_its_adapter(run):
-    from dataclasses import replace
-
     short = replace(SETTINGS, num_steps=2)
     first = train_adapter(run, short, backbone())
     resumed = AdapterTrainer(replace(run, resume=True), short, backbone())
