@@ -18,7 +18,7 @@ from idvid.faces.pack_choice import choose_judge, licence_of, refuse_conditioner
 from idvid.faces.quality import check_references
 from idvid.media.clip_reader import VideoLimits, iter_video
 from idvid.media.ending import read_ending
-from idvid.media.image import read_image, shown_name
+from idvid.media.image import picture_files, read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
 from idvid.metrics.plots import write_comparison, write_figure
 from idvid.metrics.report import DriftMeter, write_csv, write_json
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
 FRAMES_AT_ONCE = 16  # frames of a measured video that are held in memory
-_PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".bmp"}
-_PHOTO_SUFFIXES |= {".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +198,7 @@ def read_characters(folder: Path) -> tuple[Character, ...]:
             f"{shown_name(folder.name)} holds no folder; make one per character, with photos in it."
         )
     cast = tuple(
-        Character(name=f.name, photos=tuple(read_image(p, p.name) for p in _photo_files(f)))
+        Character(name=f.name, photos=tuple(read_image(p, p.name) for p in picture_files(f)))
         for f in folders
     )
     validate_characters(cast)
@@ -263,7 +261,3 @@ def _batches(frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]
             batch = []
     if batch:
         yield np.stack(batch)
-
-
-def _photo_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _PHOTO_SUFFIXES)

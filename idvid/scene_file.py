@@ -64,6 +64,11 @@ def mention(name: str) -> str:
     return "@" + name.replace(" ", "_")
 
 
+def mentions(prompt: str) -> list[str]:
+    """The names that a prompt mentions, as it writes them and in its order, without the `@`."""
+    return _MENTION.findall(prompt)
+
+
 def read_scene(path: Path) -> Scene:
     """Read a scene file and its photos.
 
@@ -177,7 +182,7 @@ def _validate_character(character: Character, number: int) -> None:
 def _validate_mentions(scene: Scene) -> None:
     """A mistyped mention would silently draw a stranger."""
     known = {mention(c.name).casefold() for c in scene.characters}
-    for word in _MENTION.findall(scene.prompt):
+    for word in mentions(scene.prompt):
         if f"@{word}".casefold() not in known:
             names = ", ".join(mention(c.name) for c in scene.characters)
             raise InputError(

@@ -45,6 +45,12 @@ def plain_prompt(prompt: str, characters: Sequence[Character]) -> str:
     return text
 
 
+def with_names(prompt: str, names: Sequence[str]) -> str:
+    """The prompt with names in place of mentions, and nothing added."""
+    by_mention = {mention(name).casefold(): name for name in names}
+    return _MENTION.sub(lambda m: by_mention.get(m.group().casefold(), m.group()), prompt.strip())
+
+
 def leaves_places_open(prompt: str) -> bool:
     """Whether the prompt says nothing of who stands where."""
     return _PLACE.search(prompt) is None

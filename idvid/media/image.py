@@ -25,6 +25,8 @@ MAX_SIDE = 2048
 MAX_SHOWN_NAME = 60
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "MPO")  # MPO: phones' two-lens JPEG
 
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".heif", ".bmp", ".tif", ".tiff"}
+
 # What Pillow's parsers are known to raise on hostile or damaged bytes, beside OSError.
 _DECODE_ERRORS = (
     OSError,
@@ -89,6 +91,11 @@ def read_image(data: bytes | Path, name: str) -> NDArray[np.uint8]:
                 f"{shown} is damaged or cut off; save or upload it again, or {_USE_INSTEAD}."
             ) from error
     return np.array(upright)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The files of a folder whose names end like pictures', in order."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
 
 
 def write_png(image: NDArray[np.uint8], path: Path) -> None:

@@ -150,7 +150,7 @@ def identity_layers_of(weights: Weights, kind: LynxKind) -> WanIdentityLayers:
             own_k_norm=kind.own_k_norm,
         )
     like = weights["0.to_k_ip.weight"]
-    gates = {f"layers.{i}.gate": like.new_ones(()) for i in range(count)}  # Lynx has none
+    gates = {f"layers.{i}.gate": like.new_ones(1) for i in range(count)}  # Lynx has none
     return _filled(layers, {f"layers.{name}": value for name, value in weights.items()} | gates)
 
 

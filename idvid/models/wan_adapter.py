@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
 from idvid.models.face_backbone import FaceBackbone
 from idvid.models.identity_bank import MultiCharacterIdentityBank
 from idvid.models.identity_encoder import IdentityEncoder
@@ -39,6 +41,17 @@ class WanIdentityAdapter:
         """Write every part into a sub-folder of its name."""
         for name in ADAPTER_CLASSES:
             getattr(self, name).save_pretrained(folder / name)
+
+    def gathered(self) -> WanIdentityAdapter:
+        """A copy in main memory; where several processes share the weights, all must call it."""
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        parts: dict[str, Any] = {}
+        for name, kind in ADAPTER_CLASSES.items():
+            part = getattr(self, name)
+            weights = get_model_state_dict(part, options=options)
+            parts[name] = kind.from_config(part.config)
+            parts[name].load_state_dict(weights or part.state_dict())  # others than the first: {}
+        return WanIdentityAdapter(**parts)
 
 
 def load_wan_adapter(folder: Path) -> WanIdentityAdapter:

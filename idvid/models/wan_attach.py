@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from idvid.models.wan_attention import WanAttention, WanTransformer
+    from idvid.models.wan_hook import WanAttention, WanTransformer
     from idvid.models.wan_identity import WanIdentityLayers
 
 HOOK = "idvid_identity"
@@ -55,7 +55,7 @@ def attach_identity(
     state = IdentityState()
     for index, layer in zip(layers.config["layer_ids"], layers.layers, strict=True):
         attn = transformer.blocks[index].attn2
-        attn.id_kv = layer.to(_home(attn), dtype or attn.norm_q.weight.dtype)
+        attn.id_kv = layer.to(home_of(attn), dtype or attn.norm_q.weight.dtype)
         attn.set_processor(WanIdentityProcessor(state, attn.processor))
     registry = HookRegistry.check_if_exists_or_initialize(transformer)
     registry.register_hook(IdentityHook(state, layers.config["n_registers"]), HOOK)
@@ -91,14 +91,14 @@ def _attached(transformer: WanTransformer) -> Iterator[WanAttention]:
 def _refuse_late(transformer: WanTransformer) -> None:
     if is_attached(transformer):
         raise ModelError("This model has identity layers already; detach them first.")
-    done = _too_late(transformer)
+    done = too_late(transformer)
     if done:
         raise ModelError(
             f"The model is {done} already; attach the identity layers first, then do that."
         )
 
 
-def _too_late(transformer: WanTransformer) -> str | None:
+def too_late(transformer: WanTransformer) -> str | None:
     """What was done to the transformer that leaves later weights behind."""
     done = {what for module in transformer.modules() for what in _done_to(module)}
     if hasattr(transformer, "hf_device_map"):  # accelerate's hooks, but placed by a map
@@ -141,7 +141,7 @@ def _refuse_misfit(transformer: WanTransformer, layers: WanIdentityLayers) -> No
         )
 
 
-def _home(attn: WanAttention) -> torch.device:
+def home_of(attn: WanAttention) -> torch.device:
     """The device on which a cross-attention is computed, wherever its weights rest."""
     for module in (attn.to_out[0], attn):
         device = getattr(getattr(module, "_hf_hook", None), "execution_device", None)

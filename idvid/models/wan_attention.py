@@ -1,35 +1,32 @@
 """How Wan's cross-attention reads identity tokens: a value, a processor and one hook.
 
-The value travels as `attention_kwargs={"identity": WanIdentity(...)}`, which every Wan pipeline of
-diffusers hands to its transformer. The hook on the transformer picks the tokens of the branch that
-is being computed (`cache_context("cond")`, `"uncond"`) and lays the regions out once; the
-processors of the blocks read what it left in the shared `IdentityState`. None of it holds weights,
-so that offloading, compiling and caching treat the transformer as they would without.
+The value travels as `attention_kwargs={"identity": WanIdentity(...)}`. The hook on the transformer
+picks the tokens of the branch that is being computed (`cache_context("cond")`, `"uncond"`) and lays
+the regions out once; the processors of the blocks read what it left in the shared `IdentityState`.
+None of it holds weights, so that offloading, compiling and caching treat the transformer as they
+would without.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any
 
-import torch
-from diffusers.hooks.hooks import BaseState, ModelHook, StateManager
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import (
     WanAttnProcessor,
     _get_added_kv_projections,
     _get_qkv_projections,
 )
-from torch.nn import functional
+
+from idvid.models.wan_hook import BranchHook, lay_out, split_heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-# Torch's types know no sub-modules, and diffusers has no common class of these.
-WanTransformer: TypeAlias = Any  # WanTransformer3DModel, WanVACETransformer3DModel, relatives
-WanAttention: TypeAlias = Any  # the cross-attention of one of their blocks
+    from idvid.models.wan_hook import Grid, WanAttention
 
 TEXT_TOKENS_OF_I2V = 512  # what diffusers takes for granted where image tokens come first
 
@@ -56,24 +53,6 @@ class IdentityState:
         self.weight: Tensor | None = (
             None  # (B, N or 1, 1) strength * how far a token is in a region
         )
-
-
-def region_bias(regions: Tensor, keys_per_character: int) -> tuple[Tensor | None, Tensor]:
-    """Regions (B, C, N), 0..1, as the bias of attention over all characters' keys, and coverage.
-
-    Where regions overlap they share; outside a region its character is never read. A token that
-    lies in no region reads everybody alike, and its coverage of 0 takes the result away.
-
-    Returns:
-        bias (B, 1, N, C * keys), None for one character, who has no rival; coverage (B, N, 1).
-    """
-    regions = regions / regions.sum(1, keepdim=True).clamp(min=1)
-    coverage = regions.sum(1)[..., None]
-    if regions.shape[1] == 1:
-        return None, coverage
-    somewhere = torch.where(coverage.mT > 0, regions, torch.ones_like(regions))
-    bias = somewhere.log().transpose(1, 2).repeat_interleave(keys_per_character, dim=-1)
-    return bias[:, None], coverage
 
 
 class WanIdentityProcessor(WanAttnProcessor):
@@ -104,12 +83,12 @@ class WanIdentityProcessor(WanAttnProcessor):
             image_tokens = encoder_hidden_states[:, :count]
             encoder_hidden_states = encoder_hidden_states[:, count:]
         query, key, value = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
-        query = _split_heads(attn, attn.norm_q(query))
-        key, value = _split_heads(attn, attn.norm_k(key)), _split_heads(attn, value)
+        query = split_heads(attn, attn.norm_q(query))
+        key, value = split_heads(attn, attn.norm_k(key)), split_heads(attn, value)
         out = self._attend(query, key, value)
         if image_tokens is not None:
             key, value = _get_added_kv_projections(attn, image_tokens)
-            key, value = _split_heads(attn, attn.norm_added_k(key)), _split_heads(attn, value)
+            key, value = split_heads(attn, attn.norm_added_k(key)), split_heads(attn, value)
             out = out + self._attend(query, key, value)
         out = out + self._attend_identity(attn, query, self.state.tokens)
         return attn.to_out[1](attn.to_out[0](out))
@@ -125,7 +104,7 @@ class WanIdentityProcessor(WanAttnProcessor):
         bias, weight = self.state.bias, self.state.weight
         assert weight is not None, "set together with the tokens"
         bias = None if bias is None else bias.to(query.device, query.dtype)
-        read = self._attend(query, _split_heads(attn, key), _split_heads(attn, value), bias)
+        read = self._attend(query, split_heads(attn, key), split_heads(attn, value), bias)
         return read * weight.to(query.device, query.dtype)
 
     def _attend(
@@ -137,84 +116,24 @@ class WanIdentityProcessor(WanAttnProcessor):
         return out.flatten(2, 3).type_as(query)
 
 
-def _split_heads(attn: WanAttention, values: Tensor) -> Tensor:
-    return values.unflatten(2, (attn.heads, -1))
+class IdentityHook(BranchHook):
+    """Lays out `identity`, a `WanIdentity`, for the identity layers."""
 
-
-class _Nothing(BaseState):
-    def reset(self, *args: object, **kwargs: object) -> None:
-        """A branch keeps nothing from step to step."""
-
-
-class IdentityHook(ModelHook):
-    """Takes `identity` out of `attention_kwargs` and prepares it for the branch at hand.
-
-    diffusers tells stateful hooks the name of the `cache_context`; pipelines that set none
-    (video to video, modular) compute "cond".
-    """
-
-    _is_stateful = True
+    key = "identity"
 
     def __init__(self, state: IdentityState, n_registers: int) -> None:
         super().__init__()
         self.state = state
         self.n_registers = n_registers
-        self.state_manager = StateManager(cast("Any", _Nothing))
 
-    def reset_state(self, module: nn.Module) -> nn.Module:
-        """Nothing is kept."""
-        return module
-
-    def pre_forward(
-        self,
-        module: WanTransformer,
-        *args: Any,  # noqa: ANN401 - diffusers' protocol
-        **kwargs: Any,  # noqa: ANN401
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Fill the state; the transformer itself never sees the identity."""
-        attention = dict(kwargs.get("attention_kwargs") or {})
-        identity: WanIdentity | None = attention.pop("identity", None)
-        kwargs["attention_kwargs"] = attention or None
-        latents: Tensor = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        self._fill(identity, _token_grid(module, latents), latents)
-        return args, kwargs
-
-    def _fill(
-        self, identity: WanIdentity | None, grid: tuple[int, int, int], latents: Tensor
-    ) -> None:
-        state, context = self.state, self.state_manager._context
-        tokens = identity.tokens.get(context.name if context else "cond") if identity else None
-        if identity is None or tokens is None or identity.strength <= 0:
+    def fill(self, value: WanIdentity | None, grid: Grid, latents: Tensor) -> None:
+        """Lay the tokens of this branch out; without any the base model remains."""
+        state = self.state
+        tokens = value.tokens.get(self.branch) if value else None
+        if value is None or tokens is None or value.strength <= 0:
             state.tokens = state.bias = state.weight = None
             return
-        bias, weight = None, torch.ones(1, 1, 1, device=latents.device)
-        if identity.regions is not None:
-            regions = pad_frames(identity.regions.to(latents.device, torch.float32), grid)
-            bias, weight = region_bias(regions, tokens.shape[2] + self.n_registers)
+        keys = tokens.shape[2] + self.n_registers
         state.tokens = tokens
-        state.bias = None if bias is None else bias.to(latents.dtype)
-        state.weight = (identity.strength * weight).to(latents.dtype)
-
-
-def _token_grid(module: WanTransformer, latents: Tensor) -> tuple[int, int, int]:
-    """Tokens in time, height and width for latents (B, C, T, H, W)."""
-    frames, rows, columns = (
-        side // patch
-        for side, patch in zip(latents.shape[2:], module.config.patch_size, strict=True)
-    )
-    return frames, rows, columns
-
-
-def pad_frames(regions: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """Regions (B, C, f, h, w) as (B, C, N) on a grid that may begin with reference frames (VACE).
-
-    Raises:
-        ValueError: they are of another size, or of more frames.
-    """
-    extra = grid[0] - regions.shape[2]
-    if extra < 0 or tuple(regions.shape[3:]) != grid[1:]:
-        message = (
-            f"Regions of {tuple(regions.shape[2:])} tokens do not fit a video of {grid} tokens."
-        )
-        raise ValueError(message)
-    return functional.pad(regions, (0, 0, 0, 0, extra, 0)).flatten(2)
+        state.bias, coverage = lay_out(value.regions, keys, grid, latents)
+        state.weight = (value.strength * coverage).to(latents.dtype)

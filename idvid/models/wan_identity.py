@@ -41,7 +41,8 @@ class IdentityKV(nn.Module):
         self.registers = (
             nn.Parameter(torch.randn(1, n_registers, id_dim) * 0.02) if n_registers else None
         )
-        self.gate = nn.Parameter(torch.zeros(()))  # 0: the base model, bit for bit
+        # 0: the base model, bit for bit. One number, but with an axis: FSDP shares out no scalars.
+        self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (N, K, id_dim) to keys and values (N, K + registers, dim)."""

@@ -16,7 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from idvid.errors import ModelError
-from idvid.models.wan_attach import _home, _too_late
+from idvid.models.wan_attach import home_of, too_late
 from idvid.models.wan_reference_attention import (
     ReferenceHook,
     ReferenceState,
@@ -26,7 +26,7 @@ from idvid.models.wan_reference_attention import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from idvid.models.wan_attention import WanTransformer
+    from idvid.models.wan_hook import WanTransformer
     from idvid.models.wan_reference_attention import Features
 
 HOOK = "idvid_reference"
@@ -68,7 +68,7 @@ def attach_reference(transformer: WanTransformer, layers: WanReferenceLayers) ->
     """
     if _state(transformer) is not None:
         raise ModelError("This model has reference layers already; detach them first.")
-    done = _too_late(transformer)
+    done = too_late(transformer)
     if done:
         raise ModelError(
             f"The model is {done} already; attach the reference layers first, then do that."
@@ -83,7 +83,7 @@ def attach_reference(transformer: WanTransformer, layers: WanReferenceLayers) ->
     state = ReferenceState()
     for index, (block, layer) in enumerate(zip(transformer.blocks, layers.layers, strict=True)):
         attn = block.attn1
-        attn.ref_kv = layer.to(_home(attn), attn.norm_q.weight.dtype)
+        attn.ref_kv = layer.to(home_of(attn), attn.norm_q.weight.dtype)
         attn.set_processor(WanReferenceProcessor(state, attn.processor, index))
     registry = HookRegistry.check_if_exists_or_initialize(transformer)
     registry.register_hook(ReferenceHook(state), HOOK)

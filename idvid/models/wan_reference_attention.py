@@ -13,25 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from diffusers.hooks.hooks import ModelHook, StateManager
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor, _get_qkv_projections
 
-from idvid.models.wan_attention import (
-    _Nothing,
-    _split_heads,
-    _token_grid,
-    pad_frames,
-    region_bias,
-)
+from idvid.models.wan_hook import BranchHook, lay_out, split_heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from idvid.models.wan_attention import WanAttention, WanTransformer
+    from idvid.models.wan_hook import Grid, WanAttention
 
     Features = tuple[Tensor, ...]  # per block, (1, M, D)
 
@@ -81,8 +74,8 @@ class WanReferenceProcessor(WanAttnProcessor):
                 attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb
             )
         query, key, value = _get_qkv_projections(attn, hidden_states, cast("Any", None))
-        query = _split_heads(attn, attn.norm_q(query))
-        key, value = _split_heads(attn, attn.norm_k(key)), _split_heads(attn, value)
+        query = split_heads(attn, attn.norm_q(query))
+        key, value = split_heads(attn, attn.norm_k(key)), split_heads(attn, value)
         out = dispatch_attention_fn(
             _rotated(query, rotary_emb),
             _rotated(key, rotary_emb),
@@ -97,8 +90,8 @@ class WanReferenceProcessor(WanAttnProcessor):
     def _attend_reference(self, attn: WanAttention, query: Tensor, features: Tensor) -> Tensor:
         """One attention over all characters' features (1, C * M, D), weighed by coverage."""
         key, value = attn.ref_kv(features.to(query.device, query.dtype))
-        key = _split_heads(attn, attn.norm_k(key)).expand(len(query), -1, -1, -1)
-        value = _split_heads(attn, value).expand(len(query), -1, -1, -1)
+        key = split_heads(attn, attn.norm_k(key)).expand(len(query), -1, -1, -1)
+        value = split_heads(attn, value).expand(len(query), -1, -1, -1)
         bias, weight = self.state.bias, self.state.weight
         assert weight is not None, "set together with the features"
         bias = None if bias is None else bias.to(query.device, query.dtype)
@@ -114,47 +107,22 @@ def _rotated(values: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
     return rotated
 
 
-class ReferenceHook(ModelHook):
-    """Takes `reference` out of `attention_kwargs` and prepares it for the branch at hand."""
+class ReferenceHook(BranchHook):
+    """Lays out `reference`, a `WanReference`, for the reference layers."""
 
-    _is_stateful = True
+    key = "reference"
 
     def __init__(self, state: ReferenceState) -> None:
         super().__init__()
         self.state = state
-        self.state_manager = StateManager(cast("Any", _Nothing))
 
-    def reset_state(self, module: nn.Module) -> nn.Module:
-        """Nothing is kept."""
-        return module
-
-    def pre_forward(
-        self,
-        module: WanTransformer,
-        *args: Any,  # noqa: ANN401 - diffusers' protocol
-        **kwargs: Any,  # noqa: ANN401
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Fill the state; the transformer itself never sees the reference."""
-        attention = dict(kwargs.get("attention_kwargs") or {})
-        reference: WanReference | None = attention.pop("reference", None)
-        kwargs["attention_kwargs"] = attention or None
-        latents: Tensor = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        self._fill(reference, _token_grid(module, latents), latents)
-        return args, kwargs
-
-    def _fill(
-        self, reference: WanReference | None, grid: tuple[int, int, int], latents: Tensor
-    ) -> None:
-        state, context = self.state, self.state_manager._context
-        branch = context.name if context else "cond"
-        own = reference.features.get(branch) if reference else None
-        if reference is None or not own or reference.strength <= 0:
+    def fill(self, value: WanReference | None, grid: Grid, latents: Tensor) -> None:
+        """Lay the features of this branch out; without any the base model remains."""
+        state = self.state
+        own = value.features.get(self.branch) if value else None
+        if value is None or not own or value.strength <= 0:
             state.features = state.bias = state.weight = None
             return
-        bias, weight = None, torch.ones(1, 1, 1, device=latents.device)
-        if reference.regions is not None:
-            regions = pad_frames(reference.regions.to(latents.device, torch.float32), grid)
-            bias, weight = region_bias(regions, own[0][0].shape[1])
         state.features = tuple(torch.cat(per_block, dim=1) for per_block in zip(*own, strict=True))
-        state.bias = None if bias is None else bias.to(latents.dtype)
-        state.weight = (reference.strength * weight).to(latents.dtype)
+        state.bias, coverage = lay_out(value.regions, own[0][0].shape[1], grid, latents)
+        state.weight = (value.strength * coverage).to(latents.dtype)

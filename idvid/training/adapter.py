@@ -1,7 +1,7 @@
-"""`python -m idvid train adapter`: identity attention for a Wan model, on rendered people.
+"""`python -m idvid train adapter`: identity attention for a Wan model.
 
-accelerate runs it on one or several devices; the adapter alone is saved. Knows no renderer: the
-shards come from `training.feeder`.
+accelerate runs it on one or several devices; the adapter alone is saved. Knows neither renderer
+nor detector: clips are drawn from a `ClipSource`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from idvid.models.wan_attach import attach_identity
 from idvid.models.wan_identity import WanIdentityLayers
 from idvid.pipeline.vace_conditions import LatentCoder
 from idvid.pipeline.vace_load import read_vace
-from idvid.training.adapter_data import draw_clip
 from idvid.training.adapter_objective import AdapterObjective, Draw
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from idvid.models.face_backbone import FaceBackbone
-    from idvid.training.adapter_data import AdapterClip
+    from idvid.training.adapter_data import AdapterClip, ClipSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +42,6 @@ class AdapterSettings:
     depth: int = 4  # of the encoder
     num_steps: int = 5000
     learning_rate: float = 1e-4
-    num_frames: int = 13  # 4 n + 1, at most a shard's
-    max_references: int = 3
     identity_weight: float = 0.1
     log_every: int = 10
     save_every: int = 500
@@ -56,7 +53,7 @@ class AdapterRun:
     """Where a run reads and writes."""
 
     base: str  # a folder or a Hub name of Wan2.1 VACE
-    shards: Path
+    clips: ClipSource
     folder: Path  # log.jsonl and adapter/
     resume: bool = False
 
@@ -111,8 +108,10 @@ class AdapterTrainer:
         self.run, self.settings = run, settings
         self.accelerator = Accelerator()
         device = self.accelerator.device
-        self.pipeline = read_vace(local_path(run.base), runtime.dtype(device)).to(device)
-        transformer = self.pipeline.transformer
+        self.pipeline = read_vace(local_path(run.base), runtime.dtype(device))
+        self.pipeline.text_encoder.to(device)
+        self.pipeline.vae.to(device)
+        transformer = self.pipeline.transformer  # accelerate moves it, or shares it out
         folder = run.folder / "adapter"
         goes_on = run.resume and folder.is_dir()
         self.adapter = (
@@ -131,7 +130,7 @@ class AdapterTrainer:
         self.coder = LatentCoder(self.pipeline.vae, device)
         objective = AdapterObjective(
             transformer, self.adapter, self.coder, settings.identity_weight
-        ).to(device)
+        )
         optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
         self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
         # Each process draws clips and noise of its own.
@@ -141,9 +140,7 @@ class AdapterTrainer:
 
     def step(self, step: int) -> None:
         """One clip per process, one step of the optimiser."""
-        clip = draw_clip(
-            self.run.shards, self.settings.num_frames, self.settings.max_references, self.rng
-        )
+        clip = self.run.clips.draw(self.rng)
         losses = self.losses(clip, self._draw(clip))
         self.accelerator.backward(losses["loss"])
         self.accelerator.clip_grad_norm_(self.objective.parameters(), 1.0)
@@ -166,9 +163,10 @@ class AdapterTrainer:
 
     def save(self) -> None:
         """Write the adapter; the base model is not part of it."""
-        self.accelerator.wait_for_everyone()
+        adapter = self.adapter.gathered()
         if self.accelerator.is_main_process:
-            self.adapter.save(self.run.folder / "adapter")
+            adapter.save(self.run.folder / "adapter")
+        self.accelerator.wait_for_everyone()
 
     def _draw(self, clip: AdapterClip) -> Draw:
         frames, height, width = clip.video.shape[2:]

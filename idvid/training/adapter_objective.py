@@ -72,14 +72,15 @@ class AdapterObjective(nn.Module):
             draw: noise.
         """
         noisy = (1 - draw.level) * latents + draw.level * draw.noise
-        velocity = self._predict(clip, noisy, text, draw)
+        velocity = self.predict(clip, noisy, text, draw)
         flow = functional.mse_loss(velocity.float(), draw.noise - latents)
         identity = flow.new_zeros(())
         if self._weight > 0 and draw.level < MAX_LEVEL:
             identity = self._identity_loss(clip, noisy - draw.level * velocity)
         return {"loss": flow + self._weight * identity, "flow": flow, "identity": identity}
 
-    def _predict(self, clip: AdapterClip, noisy: Tensor, text: Tensor, draw: Draw) -> Tensor:
+    def predict(self, clip: AdapterClip, noisy: Tensor, text: Tensor, draw: Draw) -> Tensor:
+        """The velocity (1, 16, f, h, w) that the model sees in noisy latents of a clip."""
         adapter, coder = self._frozen
         transformer: Any = self.transformer
         tokens, _ = wan_identity(adapter, clip.crops)
@@ -105,9 +106,11 @@ class AdapterObjective(nn.Module):
         chips = arcface_chips(video.repeat(people, 1, 1, 1), points).unflatten(0, (people, count))
         with torch.no_grad():
             vectors = adapter.backbone(clip.crops.chips.to(device).flatten(0, 1))
+        vectors = vectors.unflatten(0, (people, -1))
+        is_photo = clip.crops.has_reference.to(device)[..., None]
         return identity_preservation_loss(
             chips,
-            vectors.unflatten(0, (people, -1)),
+            torch.where(is_photo, vectors, vectors[:, :1]),  # padding looks like nobody
             adapter.backbone,
             has_face=clip.is_visible[:, :count].to(device),
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idvid.errors import InputError, ModelError
+from idvid.training import adapter_command
 from idvid.training.settings import PRESETS, OptimiserSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, help="rendering processes")
     parser.add_argument("--threads", type=int, help="threads of the training process")
-    parser.add_argument("--base", help="adapter: the Wan2.1 VACE model, a folder or owner/name")
-    parser.add_argument("--steps", type=int, default=5000, help="adapter: default %(default)s")
+    adapter_command.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -86,11 +86,14 @@ def run(args: argparse.Namespace) -> None:
         ModelError: a stage needs a part that is not trained yet.
     """
     settings = settings_of(args)
+    if args.stage == "data" and args.clips is not None:
+        adapter_command.look(args)
+        return
     if args.stage == "data":
         render(args.out / "shards", settings)
         return
     if args.stage == "adapter":
-        _adapter(args, settings)
+        adapter_command.train(args)
         return
     from idvid import runtime
 
@@ -101,28 +104,6 @@ def run(args: argparse.Namespace) -> None:
     with _feeding(call, kinds) as feeder:
         for stage in stages:
             train_stage(stage, call, feeder)
-
-
-def _adapter(args: argparse.Namespace, settings: TrainingSettings) -> None:
-    """Train identity attention for a public model on the shards that are there."""
-    from idvid.models.checkpoint import load_part
-    from idvid.training.adapter import AdapterRun, AdapterSettings, train_adapter
-    from idvid.training.records import record_names
-
-    if not args.base:
-        raise InputError("The adapter needs a base model; name one with --base.")
-    if args.steps < 1:
-        raise InputError(f"--steps is {args.steps}; give a number above 0.")
-    run = AdapterRun(
-        base=args.base,
-        shards=args.out / "shards",
-        folder=args.out / "adapter",
-        resume=args.resume,
-    )
-    if not record_names(run.shards, "train"):  # one process renders, many may train
-        raise InputError("There are no clips yet; run 'train data' with the same --out first.")
-    chosen = AdapterSettings(num_steps=args.steps, seed=settings.seed)
-    train_adapter(run, chosen, load_part("backbone", _SHIPPED / "backbone"))
 
 
 def settings_of(args: argparse.Namespace) -> TrainingSettings:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from idvid.errors import ModelError
 from idvid.models.wan_attach import attach_identity, detach_identity, is_attached
-from idvid.models.wan_attention import WanIdentity, region_bias
+from idvid.models.wan_attention import WanIdentity
+from idvid.models.wan_hook import region_bias
 from idvid.models.wan_identity import load_identity_layers
 
 BUILDERS = {"t2v": wan_tiny.t2v_transformer, "vace": wan_tiny.vace_transformer}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import made_up_faces
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 import wan_tiny
 
 from idvid.cli import main
+from idvid.faces.align import arcface_chips
 from idvid.models.wan_adapter import load_wan_adapter
 from idvid.models.wan_attach import detach_identity
 from idvid.pipeline.vace_load import VaceModel, load_vace
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.training.adapter import AdapterRun, AdapterSettings, AdapterTrainer, train_adapter
-from idvid.training.adapter_data import draw_clip
+from idvid.training.adapter_data import ShardClips
 from idvid.training.adapter_objective import Draw
 from idvid.training.records import record_path, write_record
 
@@ -27,7 +29,6 @@ SETTINGS = AdapterSettings(
     depth=1,
     num_steps=15,
     learning_rate=1e-2,
-    num_frames=FRAMES,
     identity_weight=0.5,
     log_every=5,
 )
@@ -56,7 +57,11 @@ def shards(tmp_path_factory):
 
 @pytest.fixture
 def run(vace_folder, shards, tmp_path):
-    return AdapterRun(base=str(vace_folder), shards=shards, folder=tmp_path)
+    return AdapterRun(base=str(vace_folder), clips=clips_of(shards), folder=tmp_path)
+
+
+def clips_of(shards):
+    return ShardClips(folder=shards, num_frames=FRAMES, max_references=3)
 
 
 def backbone():
@@ -65,7 +70,7 @@ def backbone():
 
 def held_losses(trainer, shards):
     """The same clip, levels and noise whenever it is asked."""
-    clip = draw_clip(shards, FRAMES, 2, np.random.default_rng(1))
+    clip = clips_of(shards).draw(np.random.default_rng(1))
     noise = torch.randn(1, 16, 2, 4, 6, generator=torch.Generator().manual_seed(0))
     found = []
     for level in (0.3, 0.8):
@@ -76,11 +81,11 @@ def held_losses(trainer, shards):
 
 
 def test_a_clip_has_its_people_and_no_padding(shards):
-    clip = draw_clip(shards, FRAMES, 2, np.random.default_rng(0))
+    clip = clips_of(shards).draw(np.random.default_rng(0))
     assert clip.caption == "Ana talks to Ben"
     assert clip.video.shape == (1, 3, FRAMES, HEIGHT, WIDTH)
     assert clip.landmarks.shape == (2, FRAMES, 5, 2)
-    assert 1 <= clip.crops.has_reference.sum(1).max() <= 2
+    assert 1 <= clip.crops.has_reference.sum(1).max() <= 2  # as many as there are
 
 
 def test_a_fresh_adapter_says_what_the_base_model_says(run, shards):
@@ -88,6 +93,33 @@ def test_a_fresh_adapter_says_what_the_base_model_says(run, shards):
     fresh = held_losses(trainer, shards)
     detach_identity(trainer.pipeline.transformer)
     assert held_losses(trainer, shards) == fresh
+
+
+def test_padding_is_nobodys_face(run, shards):
+    """A person with fewer photos than another is compared with them alone."""
+    trainer = AdapterTrainer(run, SETTINGS, backbone())
+    clip = replace(clips_of(shards).draw(np.random.default_rng(0)), caption="")
+    crops = clip.crops
+    one = replace(
+        crops,
+        chips=crops.chips[:, :1],
+        heads=crops.heads[:, :1],
+        has_reference=torch.ones(2, 1) > 0,
+    )
+    # What pads could not be nearer to what is drawn: it is the true face.
+    face = arcface_chips(clip.video[0, :, 0][None].expand(2, -1, -1, -1), clip.landmarks[:, 0])
+    padded = replace(
+        crops,
+        chips=torch.stack([one.chips[:, 0], face], 1),
+        heads=one.heads.expand(-1, 2, -1, -1, -1),
+        has_reference=torch.tensor([[True, False]] * 2),
+    )
+    latents = trainer.coder.encode(clip.video)
+    losses = [
+        trainer.objective._identity_loss(replace(clip, crops=given), latents)
+        for given in (one, padded)
+    ]
+    assert torch.allclose(*losses, atol=1e-6)
 
 
 def test_training_lowers_the_loss_and_leaves_the_base_model_alone(run, shards, vace_folder):
@@ -115,8 +147,6 @@ def test_training_lowers_the_loss_and_leaves_the_base_model_alone(run, shards, v
 
 
 def test_a_run_goes_on_from_its_adapter(run):
-    from dataclasses import replace
-
     short = replace(SETTINGS, num_steps=2)
     first = train_adapter(run, short, backbone())
     resumed = AdapterTrainer(replace(run, resume=True), short, backbone())
@@ -132,7 +162,7 @@ def test_a_run_goes_on_from_its_adapter(run):
     [
         ([], "The adapter needs a base model; name one with --base."),
         (["--base", "x", "--steps", "0"], "--steps is 0; give a number above 0."),
-        (["--base", "x"], "There are no clips yet; run 'train data' with the same --out first."),
+        (["--base", "x"], "There are no clips yet; give --clips a folder of yours, or run"),
     ],
 )
 def test_what_is_missing_is_one_sentence(arguments, sentence, tmp_path, capsys):
