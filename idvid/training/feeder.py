@@ -68,11 +68,8 @@ def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
 
 
 def _jobs(validation: int, train: int) -> list[ShardJob]:
-    return [
-        ShardJob(split=split, number=number)
-        for split, count in (("validation", validation), ("train", train))
-        for number in range(count)
-    ]
+    held_out = [ShardJob(split="validation", number=number) for number in range(validation)]
+    return held_out + [ShardJob(split="train", number=number) for number in range(train)]
 
 
 class Feeder:
