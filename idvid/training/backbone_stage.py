@@ -62,7 +62,8 @@ class BackboneStage:
         backbone, self._is_fresh = start_part("backbone", config, starts)
         self._vector = backbone.config["vector"]
         table = torch.randn(self._settings.max_identities, self._vector) * 0.05
-        network = cast("FaceBackbone", backbone.to(memory_format=torch.channels_last))
+        network = cast("FaceBackbone", backbone)
+        nn.Module.to(network, memory_format=torch.channels_last)  # in place
         self.model: nn.Module = Classifier(network, table)
         if self._settings.compile and shutil.which("c++"):
             network.body.compile(dynamic=False)
