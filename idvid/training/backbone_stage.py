@@ -63,7 +63,7 @@ class BackboneStage:
         self._vector = backbone.config["vector"]
         table = torch.randn(self._settings.max_identities, self._vector) * 0.05
         network = cast("FaceBackbone", backbone)
-        nn.Module.to(network, memory_format=torch.channels_last)  # in place
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - in place
         self.model: nn.Module = Classifier(network, table)
         if self._settings.compile and shutil.which("c++"):
             network.body.compile(dynamic=False)
