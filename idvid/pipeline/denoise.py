@@ -23,7 +23,17 @@ _MIN_REMAINING = 0.02  # keeps the velocity finite in the last step
 
 def time_steps(num_steps: int, shift: float = TIME_SHIFT) -> Tensor:
     """The t of each step's start, and 1 at the end: (num_steps + 1,), rising from 0 to 1."""
-    even = torch.linspace(0, 1, num_steps + 1)
+    return _bend(torch.linspace(0, 1, num_steps + 1), shift)
+
+
+def ahead(level: Tensor, share: float, shift: float = TIME_SHIFT) -> Tensor:
+    """The t that lies a share of all steps after `level`; at most 1."""
+    even = _bend(level, 1 / shift)
+    return _bend((even + share).clamp(max=1), shift)
+
+
+def _bend(even: Tensor, shift: float) -> Tensor:
+    """Evenly spaced 0..1 to t; the inverse is the bend by 1 / shift."""
     return even / (even + shift * (1 - even))
 
 

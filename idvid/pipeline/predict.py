@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from idvid.config import FEW_STEPS, FULL_STEPS
 from idvid.errors import InputError
-from idvid.pipeline.denoise import guide, hold
+from idvid.pipeline.denoise import ahead, guide, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,15 @@ class Steering:
 
     scale: float = 1.0  # of classifier-free guidance; 1 is none
     hold_until: float = 0.0  # 0..1, see `Method.hold_until`
+    hold_ahead: float = 0.0  # share of all steps by which the hold is further than the step
+
+
+def student_steering(hold_until: float) -> Steering:
+    """The student is not guided, and held as its teacher is in the last of its own sub-steps.
+
+    That is nearest to what the teacher's sub-steps add up to, so that little is left to learn.
+    """
+    return Steering(hold_until=hold_until, hold_ahead=1 / FEW_STEPS - 1 / FULL_STEPS)
 
 
 def sampler(
@@ -37,7 +46,7 @@ def sampler(
 ) -> tuple[VideoTransformer, Steering]:
     """Which transformer makes the clip, and what steers it.
 
-    The student was taught the teacher's guided and held steps: it is neither guided nor held again.
+    The student was taught the teacher's guided steps and is not guided again.
 
     Raises:
         InputError: guidance is asked of the student.
@@ -52,7 +61,7 @@ def sampler(
             f"{FEW_STEPS} steps are the fast model's, which takes no guidance, and guidance is "
             f"{settings.guidance_scale:g}; set it to 1, or take {FULL_STEPS} steps."
         )
-    return student, Steering()
+    return student, student_steering(method.hold_until)
 
 
 def predictor(
@@ -79,7 +88,8 @@ def predictor(
         clean = transformer(noisy, level, full).float()
         if scale != 1:
             clean = guide(clean, transformer(noisy, level, bare).float(), scale)
-        return _held(clean, conditions.identity, level, steering.hold_until)
+        held_at = ahead(level, steering.hold_ahead) if steering.hold_ahead else level
+        return _held(clean, conditions.identity, held_at, steering.hold_until)
 
     return predict
 

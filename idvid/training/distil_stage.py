@@ -2,7 +2,7 @@
 
 Only the transformer is trained; what it reads (prompt, identity tokens) comes from the teacher's own
 frozen parts. The teacher is run as sampling runs it: guided, with its faces held by the anchors and
-with frames of a clip that share noise. So the student needs neither guidance nor holding.
+with frames of a clip that share noise. So the student needs no guidance.
 """
 
 from __future__ import annotations

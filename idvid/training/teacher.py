@@ -10,10 +10,11 @@ from torch import nn
 
 from idvid.conditioning.text import encode_prompt
 from idvid.errors import ModelError
+from idvid.methods import METHODS
 from idvid.models.checkpoint import load_part
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.models.video_transformer import PATCH
-from idvid.pipeline.predict import Steering, predictor
+from idvid.pipeline.predict import Steering, predictor, student_steering
 from idvid.training.flow import PARTS, conditions_of
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class Teacher:
 
 
 def student_predictor(model: nn.Module, conditions: Conditions, batch: VideoBatch) -> Predict:
-    """The student's prediction: neither guided nor held."""
+    """The student's prediction as sampling uses it: not guided, held as `student_steering` says."""
     transformer = cast("VideoTransformer", model.get_submodule("transformer"))
-    return predictor(transformer, conditions, conditions, grid_of(batch), Steering())
+    steering = student_steering(METHODS["locks"].hold_until)
+    return predictor(transformer, conditions, conditions, grid_of(batch), steering)
 
 
 def grid_of(batch: VideoBatch) -> tuple[int, int]:
