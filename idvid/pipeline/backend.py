@@ -41,6 +41,22 @@ def whole_clip(events: Iterable[StepDone | WindowDone]) -> Clip:
     return Clip(frames=np.concatenate([w.frames for w in windows]), fps=windows[0].fps)
 
 
+def suited(
+    backend: Backend,
+    settings: GenerationSettings,
+    num_steps: int | None,
+    guidance_scale: float | None,
+) -> GenerationSettings:
+    """The settings with the steps and guidance that were asked for; None is what suits the backend.
+
+    A few-step student is left out where the settings refuse it, and where there is guidance.
+    """
+    guidance = guidance_scale or backend.guidance_scale
+    is_few = settings.few_steps and guidance == backend.guidance_scale
+    suits = backend.num_steps if is_few else backend.full_steps or backend.num_steps
+    return replace(settings, num_steps=num_steps or suits, guidance_scale=guidance)
+
+
 def checked_method(
     backend: Backend,
     scene: Scene,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -85,15 +84,10 @@ class LoadedModel:
     def suited(
         self, settings: GenerationSettings, num_steps: int | None, guidance_scale: float | None
     ) -> GenerationSettings:
-        """Settings with the steps and guidance that were asked for; None is what suits it.
+        """The settings with steps and guidance as asked for, else as they suit this model."""
+        from idvid.pipeline.backend import suited  # imports torch
 
-        A few-step student is left out where the settings refuse it, and where there is guidance.
-        """
-        backend = self.backend
-        guidance = guidance_scale or backend.guidance_scale
-        is_few = settings.few_steps and guidance == backend.guidance_scale
-        suits = backend.num_steps if is_few else backend.full_steps or backend.num_steps
-        return replace(settings, num_steps=num_steps or suits, guidance_scale=guidance)
+        return suited(self.backend, settings, num_steps, guidance_scale)
 
     def place(self, plan: DevicePlan) -> None:
         """Move the weights to where another plan wants them."""
