@@ -95,7 +95,7 @@ class Api:
                 description.
             seconds: Length of the video, 1 to 30.
             seed: Random seed; the same seed and inputs give the same video.
-            methods: One or two of none, context, locks.
+            methods: One or two of none, context, keyframes, locks, face_aware, full.
             settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10;
                 few_steps false keeps the fast model from making 4 steps.
         """
