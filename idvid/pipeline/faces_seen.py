@@ -66,7 +66,8 @@ def at_planned_places(faces: Sequence[NDArray[np.float32]], planned: Tensor) -> 
     places, axes = face_frame(planned)
     found = torch.from_numpy(np.stack(faces)).to(planned.dtype).mean(1)
     distance = (places[:, None] - found[None]).norm(dim=-1) / axes.norm(dim=-1)[:, None]
-    gain = (REJECT_WIDTHS - distance).clamp(min=0).numpy()
+    nearness = (REJECT_WIDTHS - distance).numpy()
+    gain = np.where(nearness > 0, 1 + nearness, 0.0)  # a pair more counts more than being nearer
     pairs = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
     return {int(c): int(f) for c, f in pairs if gain[c, f] > 0}
 
