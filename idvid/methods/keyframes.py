@@ -6,7 +6,7 @@ The frames between are made with clean frames on both sides.
 
 from idvid.methods.method import Keyframes, Method
 
-CHECKED = Keyframes(draws=3, accept=0.5, reads_between=True)
+CHECKED = Keyframes(draws=3, accept=0.4, reads_between=True)
 KEYFRAMES = Method(
     name="keyframes",
     title="Keyframes",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import made_up_faces
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+import idvid
 from idvid.config import MAX_SEED, GenerationSettings
 from idvid.config import METHODS as NAMES
 from idvid.errors import InputError
 from idvid.methods import METHODS, Keyframes
+from idvid.models.checkpoint import load_part
 from idvid.pipeline.backend import checked_method
 from idvid.pipeline.condition import landmarks_px
 from idvid.pipeline.denoise import clip_noise, euler
@@ -28,9 +32,10 @@ from idvid.pipeline.keyframes import (
 from idvid.pipeline.precision import autocast
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.pipeline.windows import Window
-from idvid.types import Scene, StepDone
+from idvid.types import Scene, StepDone, WindowDone
 
 STEPS = 2
+SEED = 4  # of a clip whose first candidate is not its best keyframe
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +51,30 @@ def references():
 @pytest.fixture(scope="module")
 def scene(references):
     characters = made_up_faces.characters(references)
-    return Scene(prompt="@Ana smiles and the man", characters=characters, seconds=1.25, seed=3)
+    return Scene(prompt="@Ana smiles and the man", characters=characters, seconds=1.25, seed=SEED)
 
 
 def settings(method, **changes):
     return GenerationSettings(method=method, num_steps=STEPS, **changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def first_window(pipeline, scene, references):
-    """The request and the task of a clip's first frames; four of them are enough."""
+    """The tiny model with a backbone that sees differences, and a window of four frames."""
+    weights = Path(idvid.__file__).parent / "weights" / "mini" / "backbone"
+    model = replace(pipeline.model, backbone=load_part("backbone", weights))
     request = pipeline.prepare(scene, references, settings("keyframes"))
     window = Window(first_frame=0, num_frames=4, total_frames=4)
     conditions = pipeline.condition(request, window, (), pipeline.plan(request, window, ()))
+    faces = torch.from_numpy(np.stack([made_up_faces.POINTS, made_up_faces.POINTS + 15]))
+    landmarks = (faces[None, :, None].expand(-1, -1, 4, -1, -1) + 0.5) / 128  # in the picture
+    conditions = replace(conditions, landmarks=landmarks)
     noise = clip_noise(request.noise, 4, request.generator)
     finished = torch.zeros(1, 0, *request.noise.shape)
-    return request, Task(conditions=conditions, finished=finished, noise=noise)
+    vectors = torch.randn(2, 3, 512, generator=torch.Generator().manual_seed(1))
+    prepared = replace(request.prepared, vectors=tuple(functional.normalize(vectors, dim=-1)))
+    task = Task(conditions=conditions, finished=finished, noise=noise)
+    return model, replace(request, prepared=prepared), task
 
 
 def finish(generator):
@@ -134,76 +147,74 @@ def test_a_last_window_of_one_frame_needs_no_keyframe(pipeline, scene, reference
     assert len(events[-1].frames) == 1
 
 
-def candidates(pipeline, request, task, count):
+def candidates(model, request, task, count):
     """The keyframes that may be drawn, in order, and how alike each is."""
-    redraws = torch.Generator().manual_seed(MAX_SEED + 1 + 3)
+    redraws = torch.Generator().manual_seed(MAX_SEED + 1 + SEED)
+    request.redraws.manual_seed(MAX_SEED + 1 + SEED)
     own = last_frame(task)
     noises = [own.noise, *(clip_noise(request.noise, 1, redraws) for _ in range(count - 1))]
     landmarks = landmarks_px(own.conditions)[:, -1]
     drawn = []
     with torch.inference_mode(), autocast():
         for noise in noises:
-            *_, latents = make_frames(pipeline.model, request, replace(own, noise=noise), NEVER)
+            *_, latents = make_frames(model, request, replace(own, noise=noise), NEVER)
             drawn.append(latents)
-        alike = [weakest_likeness(pipeline.model, request, d, landmarks) for d in drawn]
+        alike = [weakest_likeness(model, request, d, landmarks) for d in drawn]
     return drawn, alike
 
 
-def test_the_best_candidate_is_kept_and_not_the_first(pipeline, first_window):
-    request, task = first_window
-    drawn, alike = candidates(pipeline, request, task, 6)
+def test_the_best_candidate_is_kept_and_not_the_first(first_window):
+    model, request, task = first_window
+    drawn, alike = candidates(model, request, task, 6)
     best = int(np.argmax(alike))
     assert best > 0, "choose another seed: the first candidate must not be the best"
     rule = Keyframes(draws=6, accept=1.1, reads_between=True)
-    steps, key = finish(draw_keyframe(pipeline.model, request, last_frame(task), rule))
+    steps, key = finish(draw_keyframe(model, request, last_frame(task), rule))
     assert torch.equal(key, drawn[best])
     assert steps == list(range(1, 6 * STEPS + 1))
 
 
-def test_drawing_ends_with_the_first_candidate_that_is_good_enough(pipeline, first_window):
-    request, task = first_window
-    drawn, alike = candidates(pipeline, request, task, 6)
+def test_drawing_ends_with_the_first_candidate_that_is_good_enough(first_window):
+    model, request, task = first_window
+    drawn, alike = candidates(model, request, task, 6)
     good = next(i for i in range(1, 6) if alike[i] > max(alike[:i]))
     rule = Keyframes(draws=6, accept=alike[good] - 1e-6, reads_between=True)
     assert max(alike[:good]) < rule.accept
-    steps, key = finish(draw_keyframe(pipeline.model, request, last_frame(task), rule))
+    steps, key = finish(draw_keyframe(model, request, last_frame(task), rule))
     assert torch.equal(key, drawn[good])
     assert steps[-1] == (good + 1) * STEPS
 
 
-def test_the_frames_between_lie_between_clean_ones(pipeline, first_window):
-    request, task = first_window
+def test_the_frames_between_lie_between_clean_ones(first_window):
+    model, request, task = first_window
     key = torch.full_like(task.noise[:, -1:], 0.5)
     rule = Keyframes(draws=1, accept=-1.0, reads_between=False)
-    between = frames_between(replace(task, finished=task.noise[:, :2] * 0), key, rule)
-    assert between.finished.shape[1] == 3
-    assert torch.equal(between.finished[:, -1:], key)
-    assert between.noise.shape[1] == 3
+    between = frames_between(task, key, rule)
+    assert torch.equal(between.finished, key)
+    assert torch.equal(between.noise, task.noise[:, :3])
     assert between.conditions.identity is None
     given = frames_between(task, key, replace(rule, reads_between=True))
     times = given.conditions.time_s[0] * 12
     assert times.tolist() == pytest.approx([3, 0, 1, 2])  # the keyframe is later, and finished
     with torch.inference_mode(), autocast():
-        *_, one = make_frames(pipeline.model, request, given, NEVER)
-        *_, two = make_frames(
-            pipeline.model, request, replace(given, finished=-given.finished), NEVER
-        )
+        *_, one = make_frames(model, request, given, NEVER)
+        *_, two = make_frames(model, request, replace(given, finished=-given.finished), NEVER)
     assert not torch.equal(one, two)  # the keyframe is read
 
 
-def test_the_keyframe_is_the_windows_last_frame(pipeline, first_window):
-    request, task = first_window
-    drawn, _ = candidates(pipeline, request, task, 1)
+def test_the_keyframe_is_the_windows_last_frame(first_window):
+    model, request, task = first_window
+    drawn, _ = candidates(model, request, task, 1)
     rule = Keyframes(draws=1, accept=-1.0, reads_between=True)
     request = replace(request, method=replace(request.method, keyframes=rule))
-    steps, latents = finish(make_window(pipeline.model, request, task))
+    steps, latents = finish(make_window(model, request, task))
     assert steps == [1, 2, 3, 4]
     assert latents.shape == task.noise.shape
     assert torch.equal(latents[:, -1:], drawn[0])
 
 
-def test_likeness_is_the_weakest_face_by_the_conditioning_backbone(pipeline, first_window):
-    request, task = first_window
+def test_likeness_is_the_weakest_face_by_the_conditioning_backbone(first_window):
+    model, request, task = first_window
     landmarks = landmarks_px(task.conditions)[:, 0]
     latents = task.noise[:, :1]
     vectors = request.prepared.vectors
@@ -211,7 +222,7 @@ def test_likeness_is_the_weakest_face_by_the_conditioning_backbone(pipeline, fir
     def likeness(*own):
         changed = replace(request, prepared=replace(request.prepared, vectors=own))
         with torch.inference_mode(), autocast():
-            return weakest_likeness(pipeline.model, changed, latents, landmarks)
+            return weakest_likeness(model, changed, latents, landmarks)
 
     ana = likeness(vectors[0], torch.zeros_like(vectors[1]))  # cosine 0 with nothing
     ben = likeness(torch.zeros_like(vectors[0]), vectors[1])
@@ -235,3 +246,26 @@ def test_vace_refuses_what_it_does_not_follow(scene, references, method):
     assert str(refusal.value) == (
         f"{backend.name} has no method '{method}'; use one of none, context, locks."
     )
+
+
+def test_faces_are_looked_for_half_way_and_what_follows_reads_the_moved_plan(
+    pipeline, scene, references, monkeypatch
+):
+    """No face is drawn by random weights, so here the finder is told what to say."""
+    looked = []
+
+    def told(pixels, planned):
+        looked.append((pixels.shape, planned.shape))
+        return planned + 12
+
+    monkeypatch.setattr("idvid.pipeline.frames.seen_landmarks", told)
+    stream = pipeline.stream(scene, references, settings("face_aware"))
+    counts = [(type(event), len(looked)) for event in stream]
+    assert counts == [(StepDone, 0), (StepDone, 1), (WindowDone, 1)] + [
+        (StepDone, 1),
+        (StepDone, 2),
+        (WindowDone, 2),
+    ]
+    assert looked == [((12, 128, 224, 3), (2, 12, 5, 2)), ((3, 128, 224, 3), (2, 3, 5, 2))]
+    moved = pipeline(scene, references, settings("face_aware")).frames
+    assert not np.array_equal(moved, pipeline(scene, references, settings("locks")).frames)
