@@ -15,7 +15,14 @@ CONDITIONER_MARK = ("idvid.use", "conditioning")
 QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by choice alone
 FEW_STEPS = 4  # of the distilled model: what it was taught, not a choice
 FULL_STEPS = 12  # that suit the bundled full model
-METHODS = ("none", "context", "locks")  # the keys of idvid.methods.METHODS, in page order
+METHODS = (
+    "none",
+    "context",
+    "keyframes",
+    "locks",
+    "face_aware",
+    "full",
+)  # the keys of idvid.methods.METHODS, in page order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

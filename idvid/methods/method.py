@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keyframes:
+    """The last frame of every window is made first and checked; the frames between follow."""
+
+    draws: int  # at most so many candidates for one keyframe
+    accept: float  # -1..1: cosine to the photos from which on a candidate is taken at once
+    reads_between: bool  # the frames between read the photos as well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """One way to keep characters consistent, for the pipeline to follow and the page to name."""
 
@@ -17,3 +26,7 @@ class Method:
     recent_frames: int  # last frames that stay in the next window, clean
     distant_frames: int  # older frames, spread over the clip, that stay as well
     hold_until: float = 0.0  # 0..1: the anchors hold the faces until this t of the denoising
+    keyframes: Keyframes | None = None
+    look_after: float = (
+        1.0  # 0..1: share of the steps after which drawn faces are looked for; 1 never
+    )

@@ -72,7 +72,8 @@ def checked_method(
     method = METHODS.get(settings.method)
     if method is None or method.name not in backend.methods:
         raise InputError(
-            f"There is no method '{settings.method[:40]}'; use one of {', '.join(backend.methods)}."
+            f"{backend.name} has no method '{settings.method[:40]}'; use one of "
+            f"{', '.join(backend.methods)}."
         )
     count = len(scene.characters)
     if count > backend.max_characters:

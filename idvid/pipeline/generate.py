@@ -8,7 +8,6 @@ step, so that a caller can stop between any two; memory does not grow with the c
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,19 +16,18 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from transformers import PreTrainedTokenizerFast  # noqa: TC002 - diffusers reads annotations
 
 from idvid import runtime
-from idvid.conditioning.references import anchor_frames, encode_anchors
 from idvid.conditioning.text import compile_prompt, unknown_words
+from idvid.config import MAX_SEED
 from idvid.errors import ModelError
 from idvid.hub import local_path
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
 from idvid.models.checkpoint import PART_CLASSES, STUDENT, BundledModel
-from idvid.models.conditions import Conditions, Identity
 from idvid.models.face_backbone import FaceBackbone  # noqa: TC001 - diffusers reads annotations
 from idvid.models.face_planner import FacePlanner  # noqa: TC001
 from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
-from idvid.models.video_transformer import PATCH, VideoTransformer
+from idvid.models.video_transformer import VideoTransformer  # noqa: TC001
 from idvid.pipeline.backend import (
     HEIGHT_PX,
     MINI,
@@ -38,10 +36,14 @@ from idvid.pipeline.backend import (
     checked_method,
     whole_clip,
 )
-from idvid.pipeline.denoise import clip_noise, denoise
+from idvid.pipeline.condition import window_conditions
+from idvid.pipeline.decode import decode_frames, to_pixels
+from idvid.pipeline.denoise import clip_noise
+from idvid.pipeline.frames import Task
+from idvid.pipeline.keyframes import make_window, steps_per_window
 from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
 from idvid.pipeline.precision import autocast, freeze
-from idvid.pipeline.predict import predictor, sampler
+from idvid.pipeline.predict import sampler
 from idvid.pipeline.prepare import Request, prepare_scene
 from idvid.pipeline.windows import (
     FPS,
@@ -58,12 +60,13 @@ from idvid.pipeline.windows import (
 from idvid.types import StepDone, WindowDone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from torch import Tensor
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
+    from idvid.models.conditions import Conditions
     from idvid.types import Clip, Scene
 
 BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
@@ -162,6 +165,7 @@ class IdVidPipeline(DiffusionPipeline):
             settings=settings,
             method=method,
             generator=generator,
+            redraws=torch.Generator().manual_seed(MAX_SEED + 1 + scene.seed),
             noise=torch.randn(channels, rows, columns, generator=generator),
         )
 
@@ -181,15 +185,8 @@ class IdVidPipeline(DiffusionPipeline):
         """Everything the transformer reads beside the latents, for the frames in view and new."""
         known = [item.state[:, None] for item in view]
         landmarks = plan_landmarks(torch.cat([*known, states], dim=1), HEIGHT_PX)
-        is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
-        return Conditions(
-            time_s=frame_times(window, view),
-            prompt=request.prepared.prompt,
-            landmarks=(landmarks[None] + 0.5) / HEIGHT_PX,
-            is_visible=is_visible[None],
-            slots=request.prepared.slots,
-            identity=self._identity(request, landmarks, is_visible),
-        )
+        with torch.inference_mode(), autocast():
+            return window_conditions(self.model, request, frame_times(window, view), landmarks)
 
     def denoise(
         self,
@@ -198,67 +195,37 @@ class IdVidPipeline(DiffusionPipeline):
         view: tuple[Remembered, ...],
         conditions: Conditions,
         cancelled: Callable[[], bool],
-    ) -> Iterator[StepDone]:
-        """Denoise the new frames; returns latents (T, C, h, w), or None if cancelled."""
+    ) -> Generator[StepDone, None, Tensor | None]:
+        """Make the new frames; returns latents (T, C, h, w), or None if cancelled."""
         noise = clip_noise(request.noise, window.num_frames, request.generator)
         known = [item.latents[None] for item in view]
         finished = torch.cat([torch.zeros(0, *request.noise.shape), *known])[None]
-        with torch.inference_mode(), autocast():
-            predict = self._predictor(request, conditions)
-        done, total = step_counts(window, request.settings.num_steps)
-        steps = denoise(noise, finished, predict, request.settings.num_steps)
-        latents = None
+        task = Task(conditions=conditions, finished=finished, noise=noise)
+        done, total = step_counts(window, steps_per_window(request))
+        steps = make_window(self.model, request, task)
         while not cancelled():
-            with torch.inference_mode(), autocast():
-                latents_or_end = next(steps, None)
-            if latents_or_end is None:
-                return None if latents is None else latents[0]
-            latents, done = latents_or_end, done + 1
-            yield StepDone(done=done, total=total)
+            try:
+                with torch.inference_mode(), autocast():
+                    done_here = next(steps)
+            except StopIteration as end:
+                return end.value[0]
+            yield StepDone(done=done + done_here, total=total)
         return None
 
     def decode(self, window: Window, latents: Tensor) -> WindowDone:
         """Latents (T, C, h, w) to frames."""
         with torch.inference_mode(), autocast():
-            decoded = torch.cat([self.model.autoencoder.decode(part) for part in latents.split(4)])
-        pixels = ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+            pictures = decode_frames(self.model.autoencoder, latents)
         return WindowDone(
             first_frame=window.first_frame,
             total_frames=window.total_frames,
             fps=FPS,
-            frames=pixels.permute(0, 2, 3, 1).contiguous().numpy(),
+            frames=to_pixels(pictures),
         )
 
     def unknown_words(self, scene: Scene) -> tuple[str, ...]:
         """Words of the scene's prompt and descriptions that the model never learned."""
         return unknown_words(compile_prompt(scene.prompt, scene.characters), self.model.tokenizer)
-
-    def _predictor(
-        self, request: Request, conditions: Conditions
-    ) -> Callable[[Tensor, Tensor], Tensor]:
-        """The clean prediction of `denoise`: guided if asked for, early faces held by anchors."""
-        transformer, steering = sampler(self.model, request.method, request.settings)
-        plain = replace(conditions, prompt=request.prepared.no_prompt, identity=None)
-        grid = (HEIGHT_PX // SPATIAL_FACTOR // PATCH, WIDTH_PX // SPATIAL_FACTOR // PATCH)
-        return predictor(transformer, conditions, plain, grid, steering)
-
-    def _identity(self, request: Request, landmarks: Tensor, is_visible: Tensor) -> Identity | None:
-        prepared = request.prepared
-        if prepared.memory is None or prepared.owner is None:
-            return None
-        with torch.inference_mode(), autocast():
-            size = (HEIGHT_PX, WIDTH_PX)
-            frames, coverage = anchor_frames(prepared.pictures, landmarks, is_visible, size)
-            anchors = encode_anchors(frames, coverage, self.model.autoencoder)
-        parts = request.settings.parts
-        return Identity(
-            memory=prepared.memory,
-            owner=prepared.owner,
-            anchors=anchors[None].float() * parts.anchors,
-            is_given=torch.ones(1, dtype=torch.bool),
-            strength=request.settings.identity_strength,
-            has_regions=parts.regions,
-        )
 
 
 def load_pipeline(model: str | None = None) -> IdVidPipeline:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from idvid.conditioning.references import ReferenceFeatures, ReferencePictures
     from idvid.config import GenerationSettings, IdentityParts
     from idvid.faces.quality import ReferenceFace
-    from idvid.methods import Method
+    from idvid.methods import Keyframes, Method
     from idvid.models.checkpoint import BundledModel
     from idvid.models.conditions import Prompt
     from idvid.types import Scene
@@ -36,6 +36,7 @@ class PreparedScene:
     plan_prompt: Prompt  # the planner's own tokens
     slots: Tensor  # (1, C)
     pictures: tuple[ReferencePictures, ...]  # per character; empty without references
+    vectors: tuple[Tensor, ...]  # per character (R, E) of the conditioning backbone; or empty
     memory: Tensor | None  # (1, M, D) identity tokens; None without references
     owner: Tensor | None  # (1, M)
 
@@ -48,7 +49,13 @@ class Request:
     settings: GenerationSettings
     method: Method
     generator: torch.Generator
+    redraws: torch.Generator  # of what only some methods draw, so that all start from one noise
     noise: Tensor  # (C, h, w) what the frames' noise has in common
+
+    @property
+    def keyframes(self) -> Keyframes | None:
+        """The method's keyframes; without photos there is nothing to check them against."""
+        return self.method.keyframes if self.prepared.pictures else None
 
 
 @torch.no_grad()
@@ -74,13 +81,15 @@ def prepare_scene(
         reference_pictures([r.image for r in own], [r.face.landmarks for r in own])
         for own in references
     )
-    memory, owner = _memory(model, pictures, slots, parts) if pictures else (None, None)
+    features = [reference_features(p, model.backbone, model.autoencoder) for p in pictures]
+    memory, owner = _memory(model, features, slots, parts) if features else (None, None)
     return PreparedScene(
         prompt=encode_prompt(model.prompt_encoder, ids, names),
         no_prompt=encode_prompt(model.prompt_encoder, torch.full((1, 1), PAD_ID), names),
         plan_prompt=encode_prompt(model.planner_prompt_encoder, ids, names),
         slots=slots,
         pictures=pictures,
+        vectors=tuple(f.vectors for f in features),
         memory=memory,
         owner=owner,
     )
@@ -88,11 +97,10 @@ def prepare_scene(
 
 def _memory(
     model: BundledModel,
-    pictures: Sequence[ReferencePictures],
+    features: Sequence[ReferenceFeatures],
     slots: Tensor,
     parts: IdentityParts,
 ) -> tuple[Tensor, Tensor]:
-    features = [reference_features(p, model.backbone, model.autoencoder) for p in pictures]
     vectors, patches, has_reference = pad_references(features)
     return identity_memory(
         model.identity_encoder,

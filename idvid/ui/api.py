@@ -129,7 +129,7 @@ class Api:
                 description.
             seconds: Length of the video, 1 to 30.
             seed: Random seed; the same seed and inputs give the same video.
-            methods: One or two of none, context, locks.
+            methods: One or two of none, context, keyframes, locks, face_aware, full.
             settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10, model
                 as for `/load_model`; steps and guidance default to what suits the model; few_steps
                 false keeps a few-step student from making the steps.

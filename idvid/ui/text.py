@@ -35,7 +35,10 @@ CONSENT = (
 METHOD_LABELS = {
     "none": "Text only (the baseline: no photos used)",
     "context": "Long context (remembers its last frames, no photos used)",
+    "keyframes": "Keyframes (one checked frame a second, the others between)",
     "locks": "Identity lock (the photos steer every step)",
+    "face_aware": "Face-aware (the lock, aimed at the faces that are drawn)",
+    "full": "All together (keyframes, face-aware lock and long context)",
 }
 DEFAULT_METHODS = ("none", "locks")
 assert set(METHOD_LABELS) == set(METHODS)
@@ -107,7 +110,9 @@ NOT_AN_UPLOAD = (
 CHARACTER_FIELDS = "Give name, photos and, if you like, description, and nothing else."
 MALFORMED = "The request does not have the form that the API page describes; compare the fields."
 NO_CHARACTER = "There is no character yet: give at least one a name and 1 to 8 photos."
-METHOD_COUNT = "Choose one or two different methods to compare: none, context or locks."
+METHOD_COUNT = (
+    f"Choose one or two different methods to compare: {', '.join(METHODS[:-1])} or {METHODS[-1]}."
+)
 TOO_MANY_PHOTOS = f"At most {MAX_PHOTOS} photos per character are used; the rest was left out."
 
 

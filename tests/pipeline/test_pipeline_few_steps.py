@@ -86,6 +86,20 @@ def test_four_steps_are_four_passes_of_the_student(pipeline, scene, references):
 
 
 @pytest.mark.parametrize(
+    ("method", "passes_at_most"), [("keyframes", 4), ("full", 4), ("face_aware", 1)]
+)
+def test_the_student_makes_keyframes_and_follows_faces_too(
+    pipeline, scene, references, method, passes_at_most
+):
+    with Passes(pipeline) as passes:
+        events = list(pipeline.stream(scene, references, settings(method=method)))
+    made = [event for event in events if isinstance(event, StepDone)]
+    assert (passes.student, passes.teacher) == (len(made), 0)
+    assert made[-1].done == made[-1].total == passes_at_most * FEW_STEPS
+    assert len(events[-1].frames) == 6
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"few_steps": False}, FEW_STEPS),
