@@ -50,9 +50,7 @@ def to_state(landmarks: Tensor) -> Tensor:
 
 def to_landmarks(state: Tensor) -> Tensor:
     """The inverse of `to_state`."""
-    shift, scale = state.new_tensor(_ORIGIN_SHIFT), state.new_tensor(_ORIGIN_SCALE)
-    origin = state[..., :2] * scale + shift
-    size = (state[..., 2] * _SIZE_SCALE + _SIZE_SHIFT).exp()
+    origin, size = places(state)
     roll = state[..., 3] * _ROLL_SCALE
     along = torch.stack([roll.cos(), roll.sin()], dim=-1) * size[..., None]
     across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
@@ -63,6 +61,18 @@ def to_landmarks(state: Tensor) -> Tensor:
         + points[..., :1] * along[..., None, :]
         + points[..., 1:] * across[..., None, :]
     )
+
+
+def places(state: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres (..., 2) and sizes (...) of the faces, in frame heights."""
+    shift, scale = state.new_tensor(_ORIGIN_SHIFT), state.new_tensor(_ORIGIN_SCALE)
+    return state[..., :2] * scale + shift, (state[..., 2] * _SIZE_SCALE + _SIZE_SHIFT).exp()
+
+
+def moved(state: Tensor, centre: Tensor) -> Tensor:
+    """The same faces with their centres (..., 2), in frame heights, elsewhere."""
+    shift, scale = state.new_tensor(_ORIGIN_SHIFT), state.new_tensor(_ORIGIN_SCALE)
+    return torch.cat([(centre - shift) / scale, state[..., 2:]], dim=-1)
 
 
 def window_noise(

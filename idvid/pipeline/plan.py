@@ -9,6 +9,7 @@ import torch
 
 from idvid.models.face_planner import STATE, to_landmarks, window_noise
 from idvid.pipeline.denoise import denoise
+from idvid.pipeline.spacing import keep_apart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +52,8 @@ def plan_states(
         return planner(state, level, *arguments)
 
     *_, states = denoise(noise, finished, predict, _STEPS, frame_dim=2)
-    return _smooth(torch.cat([finished, states], dim=2))[0, :, len(view) :]
+    smooth = _smooth(torch.cat([finished, states], dim=2))[0]
+    return keep_apart(smooth, len(view))[:, len(view) :]
 
 
 def plan_landmarks(states: Tensor, height_px: int) -> Tensor:
