@@ -31,7 +31,7 @@ MIN_RESERVED_S, MAX_RESERVED_S = 10, 300  # longer ones wait long, or are refuse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a model is on the GPU of a Space, measured."""
+    """How fast a model is expected to be on the GPU of a Space."""
 
     step_s: float  # seconds of one forward pass of one window
     window_s: float  # seconds that each window takes beside its steps: VAE, references
@@ -43,6 +43,11 @@ class _Raised:
     """An error of ours on its way out of the worker."""
 
     error: IdvidError
+
+
+def on_zero_gpu() -> bool:
+    """Whether this is a ZeroGPU Space."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def gpu_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> int:
@@ -64,7 +69,7 @@ def gpu_task(
     """
 
     def mark(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
-        if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
+        if not on_zero_gpu():
             return task
         import spaces  # pyright: ignore[reportMissingImports]
 
