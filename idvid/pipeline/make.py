@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from idvid import runtime
+from idvid.errors import InputError
 from idvid.pipeline.load import loaded_model
 from idvid.types import WindowDone
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
     from idvid.pipeline.load import LoadedModel
+    from idvid.runtime import Pace
     from idvid.types import Scene, StepDone, SteppedDown
+
+_Seconds = TypeVar("_Seconds", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +61,47 @@ def make(
         settings: One per method.
 
     Raises:
-        InputError: The pipeline refuses the scene.
+        InputError: The pipeline refuses the scene, or it takes longer than a GPU is lent.
         ModelError: Memory ran out and no lower plan helped.
     """
     job = Job(model=model.number, scene=scene, references=references, settings=settings)
     # A model without a plan computes on the CPU alone, and would borrow the GPU for nothing.
-    return _on_gpu(job) if model.plan is not None else _in_turn(job)
+    if model.plan is None:
+        return _in_turn(job)
+    if runtime.on_zero_gpu():
+        require_time(job)
+    return _on_gpu(job)
+
+
+def require_time(job: Job) -> None:
+    """Refuse what a ZeroGPU Space would break off, before it costs anybody's quota.
+
+    Raises:
+        InputError: It is expected to take longer than the longest reservation.
+    """
+    expected = sum(_clips(job, runtime.expected_seconds))
+    if expected > runtime.MAX_RESERVED_S:
+        raise InputError(
+            f"This takes about {expected:.0f} s of GPU and a ZeroGPU Space lends one for "
+            f"{runtime.MAX_RESERVED_S} s at most; ask for fewer seconds, steps or methods, or for "
+            "guidance 1."
+        )
 
 
 def gpu_seconds(job: Job) -> int:
     """How many seconds of GPU to reserve for a job on a ZeroGPU Space."""
-    from idvid.pipeline.pace import num_windows, pace_of
+    return min(runtime.MAX_RESERVED_S, sum(_clips(job, runtime.gpu_seconds)))
+
+
+def _clips(
+    job: Job, seconds: Callable[[GenerationSettings, int, Pace], _Seconds]
+) -> list[_Seconds]:
+    """Seconds of each method's clip."""
+    from idvid.pipeline.pace import num_windows, pace_of  # takes seconds to import
 
     pipeline: Any = loaded_model(job.model).pipeline  # only VACE has a plan, and is sent there
     pace, windows = pace_of(pipeline), num_windows(pipeline, job.scene)
-    asked = sum(runtime.gpu_seconds(settings, windows, pace) for settings in job.settings)
-    return min(runtime.MAX_RESERVED_S, asked)
+    return [seconds(settings, windows, pace) for settings in job.settings]
 
 
 def _in_turn(job: Job) -> Generator[Made, None, None]:

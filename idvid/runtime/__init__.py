@@ -27,7 +27,14 @@ from idvid.runtime.machine import (
 )
 from idvid.runtime.plan import PLAN_NAMES, DevicePlan, make_plan, step_down
 from idvid.runtime.recovery import give_back, run_with_plan
-from idvid.runtime.zerogpu import MAX_RESERVED_S, Pace, gpu_seconds, gpu_task, on_zero_gpu
+from idvid.runtime.zerogpu import (
+    MAX_RESERVED_S,
+    Pace,
+    expected_seconds,
+    gpu_seconds,
+    gpu_task,
+    on_zero_gpu,
+)
 
 __all__ = [
     "GIB",
@@ -46,6 +53,7 @@ __all__ = [
     "asked_model",
     "device",
     "dtype",
+    "expected_seconds",
     "generator",
     "gib",
     "give_back",

@@ -50,10 +50,15 @@ def on_zero_gpu() -> bool:
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
+def expected_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> float:
+    """How long a clip is expected to need the GPU."""
+    passes = settings.num_steps * (2 if settings.guidance_scale > 1 else 1)
+    return pace.start_s + num_windows * (pace.window_s + passes * pace.step_s)
+
+
 def gpu_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> int:
     """How long to reserve the GPU for: 10 to 300 seconds, with a fifth to spare."""
-    passes = settings.num_steps * (2 if settings.guidance_scale > 1 else 1)
-    expected = pace.start_s + num_windows * (pace.window_s + passes * pace.step_s)
+    expected = expected_seconds(settings, num_windows, pace)
     return min(MAX_RESERVED_S, max(MIN_RESERVED_S, math.ceil(expected * 1.2)))
 
 

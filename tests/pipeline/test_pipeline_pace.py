@@ -10,8 +10,9 @@ import wan_tiny
 
 from benchmarks.wan_flops import MODELS, count
 from idvid.config import GenerationSettings
-from idvid.pipeline.load import LoadedModel
-from idvid.pipeline.make import Job, gpu_seconds
+from idvid.errors import InputError, ModelError
+from idvid.pipeline.load import LoadedModel, loaded_model
+from idvid.pipeline.make import Job, gpu_seconds, require_time
 from idvid.pipeline.pace import num_tokens, num_windows, operations, pace_of
 from idvid.pipeline.vace import IdVidVacePipeline
 from idvid.pipeline.vace_options import VaceOptions
@@ -53,14 +54,17 @@ def test_larger_windows_take_longer(tiny):
     assert large.start_s == small.start_s
 
 
+def job_of(model, seconds, steps, methods=1):
+    settings = (replace(STEPS, num_steps=steps),) * methods
+    scene = replace(SCENE, seconds=seconds)
+    return Job(model=model.number, scene=scene, references=(), settings=settings)
+
+
 def test_a_reservation_follows_steps_length_and_methods_up_to_the_limit(tiny):
     model = LoadedModel(None, tiny, None)
 
-    def asked(seconds, steps, methods=1):
-        settings = (replace(STEPS, num_steps=steps),) * methods
-        scene = replace(SCENE, seconds=seconds)
-        job = Job(model=model.number, scene=scene, references=(), settings=settings)
-        return gpu_seconds(job)
+    def asked(*wish, **more):
+        return gpu_seconds(job_of(model, *wish, **more))
 
     assert asked(1, 2) == MIN_RESERVED_S
     assert asked(1, 2, methods=2) == 2 * MIN_RESERVED_S
@@ -70,3 +74,21 @@ def test_a_reservation_follows_steps_length_and_methods_up_to_the_limit(tiny):
     assert MIN_RESERVED_S < short < longer <= MAX_RESERVED_S
     assert short < more
     assert asked(30, 100, methods=40) == MAX_RESERVED_S
+
+
+def test_what_would_be_broken_off_is_refused_beforehand(tiny):
+    model = LoadedModel(None, tiny, None)
+    require_time(job_of(model, 30, 100))
+    tiny.options = VaceOptions()
+    expected = pace_of(tiny).window_s * 8  # windows of 30 s; steps of a tiny model take no time
+    with pytest.raises(
+        InputError, match=r"takes about \d+ s of GPU .* lends one for 300 s at most"
+    ):
+        require_time(job_of(model, 30, 2, methods=round(400 / expected) + 1))
+    tiny.options = VaceOptions(**wan_tiny.VACE_SIZE)
+
+
+def test_a_model_that_left_the_memory_is_refused(tiny):
+    number = LoadedModel(None, tiny, None).number
+    with pytest.raises(ModelError, match="no longer in memory"):
+        loaded_model(number)
