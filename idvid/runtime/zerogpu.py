@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeAlias
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from idvid.errors import IdvidError
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from idvid.config import GenerationSettings
 
 _Params = ParamSpec("_Params")
-_Events: TypeAlias = Generator[object, None, None]
+_Event = TypeVar("_Event")
+_Events: TypeAlias = Generator[_Event, None, None]
 MIN_RESERVED_S, MAX_RESERVED_S = 10, 300  # longer ones wait long, or are refused by quota
 
 
@@ -64,7 +65,7 @@ def gpu_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> i
 
 def gpu_task(
     duration_s: int | Callable[_Params, int],
-) -> Callable[[Callable[_Params, _Events]], Callable[_Params, _Events]]:
+) -> Callable[[Callable[_Params, _Events[_Event]]], Callable[_Params, _Events[_Event]]]:
     """Mark the generator that needs the GPU of a ZeroGPU Space.
 
     Elsewhere the generator is returned unchanged.
@@ -73,7 +74,7 @@ def gpu_task(
         duration_s: Seconds of GPU to reserve, or a function of the task's arguments.
     """
 
-    def mark(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
+    def mark(task: Callable[_Params, _Events[_Event]]) -> Callable[_Params, _Events[_Event]]:
         if not on_zero_gpu():
             return task
         import spaces  # pyright: ignore[reportMissingImports]
@@ -83,11 +84,13 @@ def gpu_task(
     return mark
 
 
-def _inside(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
+def _inside(
+    task: Callable[_Params, _Events[_Event]],
+) -> Callable[_Params, _Events[_Event | _Raised]]:
     """The task as the worker runs it: our errors are its last event."""
 
     @functools.wraps(task)
-    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events:
+    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events[_Event | _Raised]:
         try:
             with closing(task(*args, **kwargs)) as events:
                 for event in events:
@@ -99,11 +102,13 @@ def _inside(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
     return run
 
 
-def _outside(worker: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
+def _outside(
+    worker: Callable[_Params, _Events[_Event | _Raised]],
+) -> Callable[_Params, _Events[_Event]]:
     """The worker as the rest of the process sees it: our errors are raised again."""
 
     @functools.wraps(worker)
-    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events:
+    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events[_Event]:
         with closing(worker(*args, **kwargs)) as events:  # stops the worker if nobody reads on
             for event in events:
                 if isinstance(event, _Raised):
