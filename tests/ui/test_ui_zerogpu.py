@@ -54,7 +54,7 @@ def test_a_stop_keeps_what_is_there_and_gives_the_gpu_back(space):
 def test_a_refusal_keeps_its_sentence(space):
     kind, sentence = space["refused"]
     assert kind == "InputError"
-    assert sentence.startswith("There is no method 'nobody'")
+    assert "no method 'nobody'" in sentence
 
 
 def test_another_model_is_refused_before_anything_is_fetched(space):
