@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from idvid.errors import HubError, InputError
+from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import ModelRef, local_path
 from idvid.pipeline.offers import VACE_KIND
 from idvid.runtime import run_with_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     import numpy as np
@@ -29,11 +31,17 @@ if TYPE_CHECKING:
     Pipeline = IdVidPipeline | IdVidVacePipeline
 
 
+_numbers = count(1)
+_in_memory: WeakValueDictionary[int, LoadedModel] = WeakValueDictionary()
+
+
 class LoadedModel:
     """A model in memory, and the plan that it is placed by."""
 
     def __init__(self, choice: Choice, pipeline: Pipeline, plan: DevicePlan | None) -> None:
         self.choice, self.pipeline, self.plan = choice, pipeline, plan
+        self.number = next(_numbers)  # names it in this process and in those forked from it
+        _in_memory[self.number] = self
 
     @property
     def backend(self) -> Backend:
@@ -47,7 +55,7 @@ class LoadedModel:
         settings: GenerationSettings,
         cancelled: Callable[[], bool],
         before: NDArray[np.uint8] | None = None,
-    ) -> Iterator[StepDone | WindowDone | SteppedDown]:
+    ) -> Generator[StepDone | WindowDone | SteppedDown, None, None]:
         """The pipeline's events; where memory runs out, once more on the next lower plan.
 
         Args:
@@ -95,6 +103,18 @@ class LoadedModel:
 
         place_again(self.pipeline, plan)  # pyright: ignore[reportArgumentType] - only VACE has a plan
         self.plan = plan
+
+
+def loaded_model(number: int) -> LoadedModel:
+    """The model of a number.
+
+    Raises:
+        ModelError: It has left the memory, or came after this process was forked.
+    """
+    model = _in_memory.get(number)
+    if model is None:
+        raise ModelError("The model is no longer in memory; start the run again.")
+    return model
 
 
 def load_model(choice: Choice, fit: Fit) -> Pipeline:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from idvid.runtime import DevicePlan, Machine
 
 POLL_S = 0.25
+_KEPT = (
+    "This Space keeps {} in memory and cannot load another model; duplicate it and set IDVID_MODEL "
+    "there to the one you want."
+)
 BUSY = "Waiting until the model in memory is free ..."
 
 
@@ -108,6 +112,7 @@ class Loader:
             ModelError: It does not fit this machine, so that nothing was fetched.
             HubError: The Hub did not give it.
         """
+        self.require_loadable(choice)
         fit = self._fitting(choice)
         if isinstance(choice.source, ModelRef):
             yield from fetch(choice.source)
@@ -125,6 +130,7 @@ class Loader:
             ModelError: It is not here, damaged, or does not fit; nothing is held then, and what
                 was in memory stays there unless the loading itself failed.
         """
+        self.require_loadable(choice)
         while not self._in_use.acquire(timeout=POLL_S):
             yield self._loading or BUSY
         try:
@@ -144,6 +150,19 @@ class Loader:
     def release(self) -> None:
         """Let others have the model that `hold` gave, or another."""
         self._in_use.release()
+
+    def require_loadable(self, choice: Choice) -> None:
+        """Refuse another model where the one in memory has to stay.
+
+        The GPU workers of a ZeroGPU Space are forked from this process with what it held at the
+        start; a model that comes later would be missing in them.
+
+        Raises:
+            ModelError: This is a ZeroGPU Space, and it has another.
+        """
+        held = self._model and self._model.choice
+        if held is not None and held.source != choice.source and runtime.on_zero_gpu():
+            raise ModelError(_KEPT.format(held.title))
 
     def _switch(self, choice: Choice) -> LoadedModel:
         self._model = None

@@ -27,10 +27,18 @@ from idvid.runtime.machine import (
 )
 from idvid.runtime.plan import PLAN_NAMES, DevicePlan, make_plan, step_down
 from idvid.runtime.recovery import give_back, run_with_plan
-from idvid.runtime.zerogpu import Pace, gpu_seconds, gpu_task
+from idvid.runtime.zerogpu import (
+    MAX_RESERVED_S,
+    Pace,
+    expected_seconds,
+    gpu_seconds,
+    gpu_task,
+    on_zero_gpu,
+)
 
 __all__ = [
     "GIB",
+    "MAX_RESERVED_S",
     "PLAN_NAMES",
     "TEXT_ENCODER",
     "TRANSFORMER",
@@ -45,6 +53,7 @@ __all__ = [
     "asked_model",
     "device",
     "dtype",
+    "expected_seconds",
     "generator",
     "gib",
     "give_back",
@@ -53,6 +62,7 @@ __all__ = [
     "has_fast_bf16",
     "make_plan",
     "num_threads",
+    "on_zero_gpu",
     "peak_memory_bytes",
     "run_with_plan",
     "step_down",

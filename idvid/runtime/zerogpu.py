@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeAlias
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from idvid.errors import IdvidError
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from idvid.config import GenerationSettings
 
 _Params = ParamSpec("_Params")
-_Events: TypeAlias = Generator[object, None, None]
+_Event = TypeVar("_Event")
+_Events: TypeAlias = Generator[_Event, None, None]
 MIN_RESERVED_S, MAX_RESERVED_S = 10, 300  # longer ones wait long, or are refused by quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a model is on the GPU of a Space, measured."""
+    """How fast a model is expected to be on the GPU of a Space."""
 
     step_s: float  # seconds of one forward pass of one window
     window_s: float  # seconds that each window takes beside its steps: VAE, references
@@ -45,16 +46,26 @@ class _Raised:
     error: IdvidError
 
 
+def on_zero_gpu() -> bool:
+    """Whether this is a ZeroGPU Space."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def expected_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> float:
+    """How long a clip is expected to need the GPU."""
+    passes = settings.num_steps * (2 if settings.guidance_scale > 1 else 1)
+    return pace.start_s + num_windows * (pace.window_s + passes * pace.step_s)
+
+
 def gpu_seconds(settings: GenerationSettings, num_windows: int, pace: Pace) -> int:
     """How long to reserve the GPU for: 10 to 300 seconds, with a fifth to spare."""
-    passes = settings.num_steps * (2 if settings.guidance_scale > 1 else 1)
-    expected = pace.start_s + num_windows * (pace.window_s + passes * pace.step_s)
+    expected = expected_seconds(settings, num_windows, pace)
     return min(MAX_RESERVED_S, max(MIN_RESERVED_S, math.ceil(expected * 1.2)))
 
 
 def gpu_task(
     duration_s: int | Callable[_Params, int],
-) -> Callable[[Callable[_Params, _Events]], Callable[_Params, _Events]]:
+) -> Callable[[Callable[_Params, _Events[_Event]]], Callable[_Params, _Events[_Event]]]:
     """Mark the generator that needs the GPU of a ZeroGPU Space.
 
     Elsewhere the generator is returned unchanged.
@@ -63,8 +74,8 @@ def gpu_task(
         duration_s: Seconds of GPU to reserve, or a function of the task's arguments.
     """
 
-    def mark(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
-        if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
+    def mark(task: Callable[_Params, _Events[_Event]]) -> Callable[_Params, _Events[_Event]]:
+        if not on_zero_gpu():
             return task
         import spaces  # pyright: ignore[reportMissingImports]
 
@@ -73,11 +84,13 @@ def gpu_task(
     return mark
 
 
-def _inside(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
+def _inside(
+    task: Callable[_Params, _Events[_Event]],
+) -> Callable[_Params, _Events[_Event | _Raised]]:
     """The task as the worker runs it: our errors are its last event."""
 
     @functools.wraps(task)
-    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events:
+    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events[_Event | _Raised]:
         try:
             with closing(task(*args, **kwargs)) as events:
                 for event in events:
@@ -89,11 +102,13 @@ def _inside(task: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
     return run
 
 
-def _outside(worker: Callable[_Params, _Events]) -> Callable[_Params, _Events]:
+def _outside(
+    worker: Callable[_Params, _Events[_Event | _Raised]],
+) -> Callable[_Params, _Events[_Event]]:
     """The worker as the rest of the process sees it: our errors are raised again."""
 
     @functools.wraps(worker)
-    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events:
+    def run(*args: _Params.args, **kwargs: _Params.kwargs) -> _Events[_Event]:
         with closing(worker(*args, **kwargs)) as events:  # stops the worker if nobody reads on
             for event in events:
                 if isinstance(event, _Raised):

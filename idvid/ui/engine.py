@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 from idvid.errors import IdvidError, InputError, ModelError
 from idvid.pipeline.choosing import DEFAULT
 from idvid.pipeline.loader import Loader
+from idvid.pipeline.make import make
 from idvid.ui import text
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceCheck
     from idvid.metrics.report import DriftMeter
     from idvid.pipeline.load import LoadedModel
+    from idvid.pipeline.make import Made
     from idvid.pipeline.offers import Offer
     from idvid.types import Character, DriftReport, Scene
 
@@ -45,6 +48,15 @@ class Engine:
                 worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-model")
                 self._starting = worker.submit(self._load_default)
                 worker.shutdown(wait=False)
+
+    def start_now(self) -> None:
+        """Load the default model before returning, in this thread, and nothing later.
+
+        On a ZeroGPU Space weights reach the GPU only from the main thread, before the page answers.
+        """
+        with self._lock:
+            self._starting = Future()
+        self._starting.set_result(self._load_default())
 
     @property
     def is_starting(self) -> bool:
@@ -75,8 +87,10 @@ class Engine:
 
         Raises:
             InputError: it is not on this machine, or there is none of that name.
+            ModelError: this machine has to keep another.
         """
         choice = self.loader.choose(name, is_public=True)
+        self.loader.require_loadable(choice)
         if not self.loader.is_here(choice):
             raise InputError(text.not_here(choice.title))
 
@@ -127,6 +141,16 @@ class Engine:
         from idvid.faces.quality import check_references
 
         return check_references(characters)
+
+    def make(
+        self,
+        model: LoadedModel,
+        scene: Scene,
+        checked: ReferenceCheck,
+        settings: tuple[GenerationSettings, ...],
+    ) -> Generator[Made, None, None]:
+        """Make a scene with the model that `hold` gave, the methods in turn; see `make`."""
+        return make(model, scene, checked.references, settings)
 
     def meter(self, scene: Scene, checked: ReferenceCheck, fps: float) -> DriftMeter:
         """Open a drift meter for one clip of a scene."""

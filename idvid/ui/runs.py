@@ -7,14 +7,14 @@ model (those come in as an `Engine`).
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from idvid.media.video import SegmentWriter, concat
 from idvid.pipeline.choosing import DEFAULT
-from idvid.types import StepDone, SteppedDown, WindowDone
+from idvid.types import SteppedDown, WindowDone
 from idvid.ui import text
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from idvid.config import GenerationSettings
-    from idvid.faces.quality import Finding, ReferenceCheck
+    from idvid.faces.quality import Finding
     from idvid.metrics.report import DriftMeter
     from idvid.pipeline.load import LoadedModel
+    from idvid.pipeline.make import Made
     from idvid.types import DriftReport, Scene
     from idvid.ui.engine import Engine
 
@@ -141,10 +142,12 @@ def run(
             return
         unknown = tuple(model.pipeline.unknown_words(request.scene))
         yield Checked(findings=checked.findings, unknown_words=unknown)
-        lanes = open_lanes(request, model, engine, checked, stopped)
-        for lane in lanes:
-            stack.callback(lane.close)
-        yield from alternate(lanes, folder, stopped)
+        settings = suited(request, model)
+        lanes = [
+            Lane(s.method, partial(engine.meter, request.scene, checked), engine) for s in settings
+        ]
+        with closing(engine.make(model, request.scene, checked, settings)) as made:
+            yield from follow(made, lanes, folder, stopped)
         yield from finish([lane for lane in lanes if lane.segments], engine, folder)
         yield Ended(message=last_words(lanes, is_stopped=stopped()))
 
@@ -171,23 +174,15 @@ class Lane:
     def __init__(
         self,
         method: str,
-        events: Iterator[StepDone | SteppedDown | WindowDone],
         open_meter: Callable[[float], DriftMeter],
         engine: Engine,
     ) -> None:
         self.method = method
         self.segments: list[bytes] = []
         self.steps_done, self.steps_total = 0, 0
-        self._events, self._open_meter, self._engine = events, open_meter, engine
+        self._open_meter, self._engine = open_meter, engine
         self._writer: SegmentWriter | None = None
         self._meter: DriftMeter | None = None
-
-    def next_event(self) -> StepDone | SteppedDown | WindowDone | None:
-        """The next event of the pipeline; None when the clip is complete or stopped."""
-        event = next(self._events, None)
-        if isinstance(event, StepDone):
-            self.steps_done, self.steps_total = event.done, event.total
-        return event
 
     def write(self, window: WindowDone, folder: Path) -> Chunk:
         """Encode a window's frames to a segment that can be played at once."""
@@ -215,47 +210,32 @@ class Lane:
         concat(self.segments, video)
         return Finished(method=self.method, video=video, report=report, files=files)
 
-    def close(self) -> None:
-        """Free what the pipeline holds."""
-        close = getattr(self._events, "close", None)
-        if close is not None:
-            close()
+
+def suited(request: RunRequest, model: LoadedModel) -> tuple[GenerationSettings, ...]:
+    """Settings per method, with what suits the model where no number was asked for."""
+    return tuple(
+        model.suited(wish, request.num_steps, request.guidance_scale) for wish in request.settings
+    )
 
 
-def open_lanes(
-    request: RunRequest,
-    model: LoadedModel,
-    engine: Engine,
-    checked: ReferenceCheck,
-    stopped: Callable[[], bool],
-) -> list[Lane]:
-    """A lane per method, with steps and guidance that suit the model where none were asked for."""
-    lanes = []
-    for wish in request.settings:
-        settings = model.suited(wish, request.num_steps, request.guidance_scale)
-        events = model.stream(request.scene, checked.references, settings, stopped)
-        open_meter = partial(engine.meter, request.scene, checked)
-        lanes.append(Lane(settings.method, events, open_meter, engine))
-    return lanes
-
-
-def alternate(lanes: list[Lane], folder: Path, stopped: Callable[[], bool]) -> Iterator[Event]:
-    """Advance the lanes window by window, each in its turn, until all are through."""
+def follow(
+    made: Iterator[Made], lanes: list[Lane], folder: Path, stopped: Callable[[], bool]
+) -> Iterator[Event]:
+    """Show what is made as it comes, until all lanes are through or somebody stops it."""
     started = time.monotonic()
-    waiting = list(lanes)
-    while waiting:
-        lane = waiting.pop(0)
-        event = lane.next_event()
-        while isinstance(event, StepDone | SteppedDown) and not stopped():
-            if isinstance(event, SteppedDown):
-                yield Replanned(message=event.message)
-            else:
-                yield progress(lanes, lane.method, time.monotonic() - started)
-            event = lane.next_event()
+    by_method = {lane.method: lane for lane in lanes}
+    for one in made:
+        lane, event = by_method[one.method], one.event
         if isinstance(event, WindowDone):
             yield lane.write(event, folder)
             yield lane.measure(event)
-            waiting.append(lane)
+        elif isinstance(event, SteppedDown):
+            yield Replanned(message=event.message)
+        elif not stopped():
+            lane.steps_done, lane.steps_total = event.done, event.total
+            yield progress(lanes, lane.method, time.monotonic() - started)
+        if stopped():
+            return
 
 
 def progress(lanes: list[Lane], method: str, elapsed_s: float) -> Progress:
