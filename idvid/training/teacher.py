@@ -56,7 +56,7 @@ class Teacher:
 
 
 def student_predictor(model: nn.Module, conditions: Conditions, batch: VideoBatch) -> Predict:
-    """The student's prediction as sampling uses it: not guided, held as `student_steering` says."""
+    """The student's prediction while it learns: not guided, held as `student_steering` says."""
     transformer = cast("VideoTransformer", model.get_submodule("transformer"))
     steering = student_steering(METHODS["locks"].hold_until)
     return predictor(transformer, conditions, conditions, grid_of(batch), steering)
