@@ -151,7 +151,7 @@ def card(counts: Counts, clips: int, used: tuple[int, int] | None) -> str:
         "",
         f"Data version {shards.DATA_VERSION} (`data_version` in a shard's notes; shards without it "
         "are of version 1: at most three people, nothing beside acting). Photos per person: 5, and "
-        "8 in two of every eight shards; training draws 1 to 8 of those that are there.",
+        "8 in two of every eight shards; training draws some of them (`VideoSettings.references` says how many at most).",
         "",
         "## Balance",
         "",

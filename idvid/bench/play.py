@@ -117,10 +117,12 @@ def real(scene: BenchScene) -> Clip:
     return scene.render()
 
 
-def sheet_row(scene: BenchScene, clip: Clip, num_frames: int = 5) -> NDArray[np.uint8]:
-    """A photo of each person, then a few frames: (H, W, 3). Two and three people alike wide."""
+def sheet_row(
+    scene: BenchScene, clip: Clip, columns: int, num_frames: int = 5
+) -> NDArray[np.uint8]:
+    """A photo of each person, then a few frames: (H, W, 3), as wide as with `columns` people."""
     height = clip.frames.shape[1]
     photos = [member.photos[0].image[::2, ::2][:height, :height] for member in scene.members]
-    blank = np.full_like(photos[0], 255)
+    blanks = [np.full_like(photos[0], 255)] * (columns - len(photos))
     picked = np.linspace(0, len(clip.frames) - 1, num_frames).round().astype(int)
-    return np.concatenate([*[*photos, blank][:3], *clip.frames[picked]], axis=1)
+    return np.concatenate([*photos, *blanks, *clip.frames[picked]], axis=1)

@@ -109,10 +109,11 @@ def run(call: BenchRun) -> str:
 def contend(theatre: Theatre, contender: Contender, call: BenchRun) -> Played:
     """One contender plays all scenes; the first ones, unselected, become a sheet."""
     rows: list[NDArray[np.uint8]] = []
+    columns = max(len(scene.members) for scene in theatre.scenes)
 
     def look(scene: BenchScene, seen: Watched) -> None:
         if len(rows) < SHEET_SCENES:
-            rows.append(sheet_row(scene, seen.clip))
+            rows.append(sheet_row(scene, seen.clip, columns))
 
     pipeline = load_pipeline(contender.model)
     variant = Variant(settings=contender.settings)
