@@ -281,7 +281,9 @@ def test_ctrl_c_stops_with_130_and_no_traceback(folder, people, tmp_path):
     write_video(long, tmp_path / "long.mp4")
     command = [sys.executable, "-m", "idvid", "measure", str(tmp_path / "long.mp4")]
     command += ["--characters", str(folder / "people"), "--out", str(tmp_path / "out")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell starts its background jobs deaf to SIGINT, and children inherit that.
+    listen = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
