@@ -6,6 +6,7 @@ transformer; a hook on the transformer takes it out and lays it out for the bloc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 import torch
@@ -26,7 +27,7 @@ class _NoState(BaseState):
         """A branch keeps nothing from step to step."""
 
 
-class BranchHook(ModelHook):
+class BranchHook(ModelHook, ABC):
     """Takes the value `key` out of `attention_kwargs` and fills the state of its processors.
 
     diffusers tells stateful hooks the name of the `cache_context`; pipelines that set none
@@ -64,6 +65,7 @@ class BranchHook(ModelHook):
         context = self.state_manager._context
         return context.name if context else "cond"
 
+    @abstractmethod
     def fill(self, value: Any, grid: Grid, latents: Tensor) -> None:  # noqa: ANN401 - the subclass's
         """Lay the value, None if there is none, out for this pass.
 
@@ -72,7 +74,6 @@ class BranchHook(ModelHook):
             grid: the video tokens of this pass.
             latents: what the transformer reads, for device and precision.
         """
-        raise NotImplementedError
 
 
 def split_heads(attn: WanAttention, values: Tensor) -> Tensor:

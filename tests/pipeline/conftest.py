@@ -5,6 +5,7 @@ from __future__ import annotations
 import made_up_faces
 import pytest
 
+from idvid.pipeline.generate import load_pipeline
 from idvid.types import Scene
 
 
@@ -21,3 +22,13 @@ def vace_scene(vace_references):
         seconds=0.75,  # 12 frames at 16 fps: a window of 9 and one of 3 more
         seed=3,
     )
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_folder):
+    return load_pipeline(str(tiny_folder))
+
+
+@pytest.fixture(scope="module")
+def references():
+    return made_up_faces.references(2, 1)

@@ -40,11 +40,6 @@ def pipeline(folder):
 
 
 @pytest.fixture(scope="module")
-def references():
-    return made_up_faces.references(2, 1)
-
-
-@pytest.fixture(scope="module")
 def scene(references):
     characters = made_up_faces.characters(references)
     return Scene(prompt="@Ana smiles and the man", characters=characters, seconds=0.5, seed=3)

@@ -19,16 +19,6 @@ STEPS = 2
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_folder):
-    return load_pipeline(str(tiny_folder))
-
-
-@pytest.fixture(scope="module")
-def references():
-    return made_up_faces.references(2, 1)
-
-
-@pytest.fixture(scope="module")
 def scene(references):
     characters = made_up_faces.characters(references)
     return Scene(prompt="@Ana smiles and the man", characters=characters, seconds=1.25, seed=3)

@@ -21,7 +21,6 @@ from idvid.pipeline.backend import checked_method
 from idvid.pipeline.condition import landmarks_px
 from idvid.pipeline.denoise import clip_noise, euler
 from idvid.pipeline.frames import NEVER, Task, make_frames, predicted_clean
-from idvid.pipeline.generate import load_pipeline
 from idvid.pipeline.keyframes import (
     draw_keyframe,
     frames_between,
@@ -36,16 +35,6 @@ from idvid.types import Scene, StepDone, WindowDone
 
 STEPS = 2
 SEED = 4  # of a clip whose first candidate is not its best keyframe
-
-
-@pytest.fixture(scope="module")
-def pipeline(tiny_folder):
-    return load_pipeline(str(tiny_folder))
-
-
-@pytest.fixture(scope="module")
-def references():
-    return made_up_faces.references(2, 1)
 
 
 @pytest.fixture(scope="module")
