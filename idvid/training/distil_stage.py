@@ -84,7 +84,9 @@ class DistilStage:
         settings = self._batches
         size = batch_size(settings, draws, progress)
         references = settings.references[size[1] > 1]
-        rows = draw_batch(self.pool, draws, size, self._slot_ids, references)
+        rows = draw_batch(
+            self.pool, draws, size, self._slot_ids, references, settings.people_shares
+        )
         batch = finish_batch(rows, settings, draws)
         conditions = self.teacher.conditions(batch, _strength(self._settings, draws.numpy))
         teacher = self.teacher.predict(conditions, batch)

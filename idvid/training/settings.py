@@ -95,6 +95,7 @@ class VideoSettings:
     single_batch: int = 32  # rows of a batch of single frames
     single_share: tuple[float, float] = (0.9, 0.35)  # share of such batches: start, end
     long_share: float = 0.3  # of the other batches: 16 frames instead of 8, and half the rows
+    people_shares: tuple[float, ...] = (0.2, 0.4, 0.25, 0.15)  # of batches: 1, 2, 3, 4 people
     drop_text: float = 0.1
     drop_identity: float = 0.25
     shuffle_slots: float = 0.5

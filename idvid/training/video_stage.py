@@ -72,7 +72,9 @@ class VideoStage:
         # A model that goes on from trained weights has its lessons in single frames behind it.
         size = batch_size(settings, draws, progress if self._is_fresh else 1.0)
         references = settings.references[size[1] > 1]
-        rows = draw_batch(self.pool, draws, size, self._slot_ids, references)
+        rows = draw_batch(
+            self.pool, draws, size, self._slot_ids, references, settings.people_shares
+        )
         batch = finish_batch(rows, settings, draws)
         level = frame_levels(*size, settings.level_mixture, draws.torch)
         predicted, flow = flow_losses(model, batch, level, draws.torch, settings.face_weight)
