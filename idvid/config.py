@@ -44,7 +44,7 @@ class GenerationSettings:
     """How to generate; what to generate is a `Scene`."""
 
     method: str = "locks"
-    identity_strength: float = 0.8  # 0..1.5; 0 is exactly the base model
+    identity_strength: float = 1.0  # 0..1.5; 0 is exactly the base model
     num_steps: int = FULL_STEPS  # 1..100 denoising steps per window; FEW_STEPS: see few_steps
     guidance_scale: float = 1.0  # 1..10; 1 is no guidance
     few_steps: bool = True  # FEW_STEPS steps are the distilled model's, where there is one

@@ -15,7 +15,7 @@ from idvid.training.likeness import identity_loss
 from idvid.training.objective import frame_levels
 from idvid.training.pool import ShardKind, ShardPool
 from idvid.training.sheets import VideoJudge
-from idvid.training.stage import start_part, write_parts
+from idvid.training.stage import Rule, start_part, write_parts
 from idvid.training.video_batch import batch_size, draw_batch, finish_batch, read_cached
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class VideoStage:
     """Flow matching on latents, and the identity-preservation loss on a few decoded faces."""
 
     name = "video"
+    rule = Rule(figure="flow", is_low_good=True)
 
     def __init__(self, settings: TrainingSettings, sources: VideoSources, device: str) -> None:
         self._settings = settings.video

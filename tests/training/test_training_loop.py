@@ -1,6 +1,7 @@
 """Laws of the loop and of the stages, on real shards and tiny models."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -98,6 +99,26 @@ def test_video_training_lowers_the_loss(tiny, sources, tmp_path):
     assert [x["step"] for x in lines if "loss" in x] == list(range(1, steps + 1))
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     assert isinstance(load_part("transformer", tmp_path / "model" / "transformer"), nn.Module)
+
+
+def test_the_best_look_at_held_out_people_is_what_a_run_leaves(tiny, sources, tmp_path):
+    flows = [0.9, 0.5, math.nan, 0.6, 0.7]  # of four steps, and of the end
+    changes = replace(tiny.video.optimiser, num_steps=4, learning_rate=5e-3, sheet_minutes=0.0)
+    stage = video_stage(tiny, sources, optimiser=changes)
+    looks, left = iter(flows), []
+
+    def looks_at(model, sheet):
+        left.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"flow": next(looks)}
+
+    stage.validate = looks_at
+    train(stage, RunSettings(folder=tmp_path / "run", model_folder=tmp_path / "model"))
+    kept = load_part("transformer", tmp_path / "model" / "transformer").state_dict()
+    same = [
+        all(torch.allclose(kept[n], look[f"transformer.{n}"], atol=5e-4, rtol=0) for n in kept)
+        for look in left
+    ]
+    assert same == [False, True, False, False, False]
 
 
 def test_dropped_identity_is_the_base_model(tiny, sources):
