@@ -180,6 +180,8 @@ def _draw_people(pool: ShardPool, draws: Draws, frames: int, shares: Sequence[fl
         for count in range(1, len(shares) + 1)
     ]
     odds = np.where(held, shares, 0.0)
+    if not odds.any():  # only such clips are here as the shares leave out
+        odds = np.asarray(held, dtype=float)
     return 1 + int(draws.numpy.choice(len(shares), p=odds / odds.sum()))
 
 

@@ -181,6 +181,21 @@ def test_a_batch_has_one_number_of_people_and_no_padding_of_others(tiny, sources
     assert len(seen) > 1
 
 
+@pytest.mark.parametrize("wanted", [0, 1, 2, 3])
+def test_batches_show_as_many_people_as_the_shares_say(tiny, sources, wanted):
+    stage = video_stage(tiny, sources)
+    stage.pool.poll()
+    held = {int(n) for shard in stage.pool.shards for n in shard["is_person"].sum(1)}
+    shares = tuple(float(index == wanted) for index in range(4))
+    names = slot_ids(sources.tokenizer)
+    for step in range(6):
+        rows = draw_batch(stage.pool, Draws.of_step(0, step), (2, 1), names, people_shares=shares)
+        drawn = rows["is_person"].sum(1)
+        assert (
+            drawn.unique().tolist() == [wanted + 1] if wanted + 1 in held else int(drawn[0]) in held
+        )
+
+
 def test_latents_and_anchors_belong_to_the_frames(tiny, sources):
     """Where an anchor covers the picture, it is nearer to its own frame than to another clip's."""
     stage = video_stage(tiny, sources)
