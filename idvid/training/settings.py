@@ -217,6 +217,7 @@ H200 = TrainingSettings(
         num_shards=4_000,
         num_face_shards=1_000,
         num_trace_shards=100,
+        num_references=8,
         workers=14,
         encode_device="cuda",
         wait_for_shards=14,
@@ -243,6 +244,7 @@ H200 = TrainingSettings(
         single_batch=256,
         single_share=(0.6, 0.2),
         identity_rows=32,
+        references=(4, 8),
     ),
     distil=DistilSettings(
         optimiser=OptimiserSettings(
