@@ -11,6 +11,7 @@ from diffusers import WanVACEPipeline
 from idvid.cli import main
 from idvid.errors import ModelError
 from idvid.models.wan_memory import VideoRequest
+from idvid.pipeline.extras import NOTHING_ADDED, named_extras
 from idvid.pipeline.plan_text import CARDS_GIB, PlanQuestion, answer, plan_table
 from idvid.pipeline.planning import bare_pipeline
 from idvid.runtime import GIB, TRANSFORMER, VAE, Machine, make_plan
@@ -32,7 +33,7 @@ def root(tmp_path_factory):
 def question(**changes):
     asked = {
         "model": SMALL,
-        "quantise": "none",
+        "extras": NOTHING_ADDED,
         "num_frames": 81,
         "height": 480,
         "width": 832,

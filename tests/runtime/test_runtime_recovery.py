@@ -39,7 +39,7 @@ class TinyRun:
 
 def collect(run, plan):
     """All events, and the plan that the run returned."""
-    events, stream = [], run_with_plan(plan, run.events, run.place)
+    events, stream = [], run_with_plan(lambda: run.plan, run.events, run.place)
     while True:
         try:
             events.append(next(stream))
@@ -98,7 +98,7 @@ def test_nothing_of_the_failed_run_is_held_while_the_model_is_placed_again():
 
     gc.disable()
     try:
-        list(run_with_plan(PLAN, run.events, place))
+        list(run_with_plan(lambda: run.plan, run.events, place))
     finally:
         gc.enable()
     assert alive == [[False]]
@@ -114,7 +114,7 @@ def test_a_full_main_memory_counts_too():
             torch.empty(2**50, dtype=torch.uint8)  # the allocator refuses a petabyte
         yield from run.events()
 
-    events = list(run_with_plan(PLAN, events, run.place))
+    events = list(run_with_plan(lambda: run.plan, events, run.place))
     assert isinstance(events[0], SteppedDown)
 
 
@@ -124,4 +124,4 @@ def test_another_error_passes_unchanged():
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        list(run_with_plan(PLAN, broken, lambda _plan: pytest.fail("placed again")))
+        list(run_with_plan(lambda: PLAN, broken, lambda _plan: pytest.fail("placed again")))
