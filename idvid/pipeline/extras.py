@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from idvid.pipeline.vace_options import VaceOptions
 
-LORA, ADAPTER = "LoRA", "identity adapter"
+LORA, ADAPTER = "LoRA", "adapter"
 FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
 LAYERS = "identity_layers"  # the part of an adapter that joins the transformer
 HUB_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
@@ -69,13 +69,18 @@ class Addition:
     silence: str = ""  # why the Hub did not say
 
     @property
+    def heading(self) -> str:
+        """The word at the beginning of a line."""
+        return self.word[0].upper() + self.word[1:]
+
+    @property
     def sentence(self) -> str:
         """The part for people: its name, licence and size."""
         if self.total_bytes is None:
-            return f"{self.word} {self.title}, not counted in the plan: {self.silence}"
+            return f"{self.title}, not counted in the plan: {self.silence}"
         licence = self.licence or "licence not known here, read it on its page"
         here = "on this machine" if not self.missing_bytes else "from the Hub"
-        return f"{self.word} {self.title}: {licence}; {size_text(self.total_bytes)} {here}."
+        return f"{self.title}: {licence}; {size_text(self.total_bytes)} {here}."
 
 
 def named_extras(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from idvid.hub import DownloadProgress
     from idvid.pipeline.choosing import Choice
+    from idvid.pipeline.extras import Addition
     from idvid.pipeline.load import Pipeline
     from idvid.pipeline.offers import Offer
     from idvid.pipeline.vace_options import VaceOptions
@@ -168,7 +169,14 @@ class Loader:
         return fit
 
     def _fit(self, choice: Choice) -> Fit:
-        return fit_here(choice, self._machine(), self._options)
+        fit = fit_here(choice, self._machine(), self._options)
+        return replace(fit, added=tuple(self._with_licence(part) for part in fit.added))
+
+    def _with_licence(self, part: Addition) -> Addition:
+        """With the licence that was stated before it was here; the cache keeps none."""
+        if part.licence is not None:
+            self._licences[part.title] = part.licence
+        return replace(part, licence=part.licence or self._licences.get(part.title))
 
     def _pick(self, extras: Extras) -> Choice:
         machine = self._machine()

@@ -61,7 +61,7 @@ class Offer:
     def facts(self) -> tuple[tuple[str, str], ...]:
         """Licence, download, limits and plan as pairs of a word and sentences."""
         why = (("Why", self.choice.why),) if self.choice.why else ()
-        added = tuple(("Added", part.sentence) for part in self.fit.added)
+        added = tuple((part.heading, part.sentence) for part in self.fit.added)
         return (
             ("Model", self._model()),
             *why,

@@ -57,7 +57,9 @@ def answer(question: PlanQuestion) -> str:
     parts = additions(question.extras)
     model = bare_pipeline(question.model).footprint(request, added_bytes(parts))
     plan = make_plan(model, _machine(question), question.extras.quantise)
-    return "\n".join([plan_report(plan, model), *(f"Added: {part.sentence}" for part in parts)])
+    return "\n".join(
+        [plan_report(plan, model), *(f"{part.heading}: {part.sentence}" for part in parts)]
+    )
 
 
 def plan_report(plan: DevicePlan, model: Footprint) -> str:

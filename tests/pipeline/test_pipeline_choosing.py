@@ -57,12 +57,6 @@ def test_windows_shrink_until_they_fit():
     assert "needs at least" in nothing.problem
 
 
-@pytest.fixture
-def no_hub(monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
 def test_licence_limits_and_plan_are_said_without_the_hub(no_hub):
     facts = dict(offer("vace-1.3b", machine(24)).facts)
     assert facts["Licence"] == "Apache-2.0, no territory excluded."
