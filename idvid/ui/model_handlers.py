@@ -47,10 +47,12 @@ class ModelHandlers:
             said = escape(self.engine.about_judge(text.BUNDLED_JUDGE))
             return {**offer_updates(self.menu, offer), **settings, self.menu.judge_about: said}
 
-    def look(self, name: Any) -> Updates:  # noqa: ANN401 - whatever was sent
+    def look(self, values: Values) -> Updates:
         """Another model was chosen: say what it is, and set the form to what suits it."""
         with polite():
-            offer = self.engine.offer(intake.load_request(name, {}))
+            offer = self.engine.offer(intake.load_request(values[self.menu.name], {}))
+            if offer.fit.options is not None:  # it takes what the controls hold
+                offer = self.engine.offer(self.wish(values))
             return {**offer_updates(self.menu, offer), **suited_updates(self.page, offer)}
 
     def look_again(self, values: Values) -> Updates:
@@ -62,8 +64,10 @@ class ModelHandlers:
         """Another judge was chosen: say its licence; it may have to be downloaded."""
         with polite():
             wish = self.wish(values)
-            said = escape(self.engine.about_judge(wish.judge))
-            return {self.menu.judge_about: said, self.menu.load: gr.Button(text.LOAD_FETCHED)}
+            said: Updates = {self.menu.judge_about: escape(self.engine.about_judge(wish.judge))}
+            if wish.judge != text.BUNDLED_JUDGE:
+                said[self.menu.load] = gr.Button(text.LOAD_FETCHED)
+            return said
 
     def wish(self, values: Values) -> Wish:
         """What the menu says.
@@ -130,7 +134,7 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     """Connect the menu's events; none of them is part of the API."""
     menu, shown = handlers.menu, described(handlers.page)
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
-    menu.name.change(handlers.look, menu.name, shown, **quiet)
+    menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
     controls, again = menu.controls, (handlers.look_again, menu.inputs(), offered(menu))
     for box in (controls.lora, controls.adapter):
         box.blur(*again, **quiet)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wan_tiny
+from gradio_client import Client, handle_file
 from hub_server import Fault, LoopbackHub
 from visit import PLAYING, SECOND_MS, Visit
 
@@ -108,6 +109,37 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
     assert not visit.errors
     assert not visit.foreign
     page.close()
+
+
+def test_the_same_through_the_api(vace_server, photos, clip, tmp_path):
+    client = Client(vace_server.url, verbose=False, download_files=tmp_path)
+    options = {"lora": f"{LORA}:few.safetensors", "adapter": ADAPTER, "cache": "taylorseer"}
+    said = client.predict(model=REPO, options=options, api_name="/describe_model")
+    assert LORA in said["facts"]["LoRA"]
+    assert ADAPTER in said["facts"]["Adapter"]
+    refused = client.predict(model=REPO, options={"quantise": "fp8"}, api_name="/describe_model")
+    assert not refused["fits"]
+    job = client.submit(model=REPO, options=options, api_name="/load_model")
+    assert job.result(timeout=120)["stage"] == "ready"
+    people = [
+        {"name": name.capitalize(), "photos": [handle_file(str(file)) for file in files]}
+        for name, files in photos.items()
+    ]
+    settings = {"model": REPO, "num_steps": 1, "extend": handle_file(str(clip)), **options}
+    job = client.submit(
+        prompt="@Ana talks to @Ben",
+        characters=people,
+        seconds=1,
+        settings=settings,
+        api_name="/generate",
+    )
+    assert job.result(timeout=120)["stage"] == "end"
+    stages = [event["stage"] for event in job.outputs()]
+    assert stages.count("done") == 1
+    assert (
+        "dlib's face network, licence CC0-1.0"
+        in job.outputs()[stages.index("references")]["message"]
+    )
 
 
 def look_before_loading(visit, hub):

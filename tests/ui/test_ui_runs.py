@@ -250,3 +250,9 @@ def test_a_full_memory_is_said_on_the_page_and_in_the_api(engine, pipeline, scen
     assert public_event(replanned)["method"] == "none"
     assert public_event(replanned)["message"] == "Text only: Out of memory; going on."
     assert frame_count(of(Finished, events)[0].video) == 12
+
+
+def test_only_a_model_that_can_goes_on_from_a_video(engine, scene, tmp_path):
+    asked = replace(ask(scene, "none"), ending=tmp_path / "none.mp4")
+    with pytest.raises(InputError, match="idvid-mini cannot go on from a video; choose a VACE"):
+        list(run(asked, engine, tmp_path, never))
