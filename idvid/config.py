@@ -12,6 +12,7 @@ MIN_SECONDS, MAX_SECONDS = 1.0, 30.0
 MAX_SEED = 2**31 - 1
 # Key and value in the metadata of our exported backbone: whoever conditions never judges.
 CONDITIONER_MARK = ("idvid.use", "conditioning")
+CACHES = ("none", "taylorseer")  # between the steps of a VACE model
 QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by choice alone
 FEW_STEPS = 4  # of the distilled model: what it was taught, not a choice
 FULL_STEPS = 12  # that suit the bundled full model
