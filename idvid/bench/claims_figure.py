@@ -37,7 +37,11 @@ def draw(trials: Sequence[Trial], truth: Played, spot: str, path: Path) -> None:
             place = list(trial.played).index(spot)
             axes.axvline(place, color="#888888", linewidth=6, alpha=0.3, zorder=0)
             axes.annotate(
-                "sweet spot", (place, 1.0), xycoords=("data", "axes fraction"), fontsize=8
+                "sweet spot",
+                (place, 0.02),
+                xycoords=("data", "axes fraction"),
+                fontsize=8,
+                ha="center",
             )
     figure.savefig(path, format="png")
 
@@ -67,7 +71,16 @@ def _panel(axes: Axes, trial: Trial, truth: Played) -> None:
             label=measure.name,
         )
     axes.set_xticks(range(len(names)), names, fontsize=8, rotation=20 if len(names) > 4 else 0)
-    axes.set_title(trial.claim.says, fontsize=9)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_title(trial.claim.says, fontsize=9, pad=20)  # room for the legend below it
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(
+        fontsize=7,
+        frameon=False,
+        ncols=len(shown),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.99),
+        columnspacing=1.0,
+        handletextpad=0.2,
+    )

@@ -98,7 +98,7 @@ def test_arms_made_the_same_way_are_one_and_the_same():
     every = claims(GenerationSettings(), has_rival=False)
     variants = [arm.variant for claim in every for arm in claim.arms]
     assert len(variants) == 32
-    assert len(set(variants)) == 25  # three photos at 0.8 with everything on is in every claim
+    assert len(set(variants)) == 25  # three photos at 1 with everything on is in every claim
 
 
 def test_the_figure_shows_every_claim(tmp_path):
