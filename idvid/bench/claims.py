@@ -173,7 +173,8 @@ def _strength(usual: Variant) -> Claim:
         comparisons=(
             Comparison(better="0.8", worse="0", measure=PRESENCE),
             Comparison(better="0.8", worse="0.25", measure=LIKENESS),
-            Comparison(better="1.5", worse="0.8", measure=LIKENESS),
+            Comparison(better="1", worse="0.8", measure=LIKENESS),
+            Comparison(better="1.5", worse="1", measure=LIKENESS),
             Comparison(better="0.25", worse="1.5", measure=EXPRESSION),
             Comparison(better="0.25", worse="1.5", measure=FOLLOWING),
         ),
