@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idvid.arguments import number, size, whole
-from idvid.config import DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
+from idvid.config import CACHES, DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from idvid.pipeline.extras import Extras
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,12 +88,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     )
     _add_quantise(parser)
     parser.add_argument("--size", type=size, help="of VACE's video; default 832x480")
-    parser.add_argument(
-        "--cache", choices=("none", "taylorseer"), default="none", help="skip steps of VACE"
-    )
+    parser.add_argument("--cache", choices=CACHES, default="none", help="skip steps of VACE")
     parser.add_argument("--extend", type=Path, metavar="VIDEO", help="go on from it, with VACE")
-    parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
-    parser.add_argument("--lora", help="few-step LoRA for VACE: folder or owner/name, then :FILE")
+    _add_parts(parser)
     _add_judge(parser)
 
 
@@ -145,6 +144,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=whole(1, 1000), default=81, help="default %(default)s")
     parser.add_argument("--size", type=size, default=(832, 480), help="default 832x480")
     parser.add_argument("--references", type=whole(0, 16), default=2, help="default %(default)s")
+    _add_parts(parser)
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -167,6 +167,11 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 def _add_quantise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quantise", choices=QUANTISATIONS, default="none", help="of a Hub model")
+
+
+def _add_parts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
+    parser.add_argument("--lora", help="few-step LoRA for VACE: folder or owner/name, then :FILE")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -199,12 +204,9 @@ def _generate(args: argparse.Namespace) -> None:
             full=args.full,
             seed=args.seed,
             model=args.model,
-            quantise=args.quantise,
+            extras=_extras(args, cache=args.cache),
             size=args.size,
-            cache=args.cache,
-            adapter=args.adapter,
             extend=args.extend,
-            lora=args.lora,
             judge=args.judge,
             out=args.out,
         )
@@ -248,7 +250,7 @@ def _plan(args: argparse.Namespace) -> None:
     width, height = args.size
     question = PlanQuestion(
         model=args.model,
-        quantise=args.quantise,
+        extras=_extras(args),
         num_frames=args.frames,
         height=height,
         width=width,
@@ -258,6 +260,14 @@ def _plan(args: argparse.Namespace) -> None:
         ram_gib=args.ram,
     )
     print(answer(question))
+
+
+def _extras(args: argparse.Namespace, cache: str = "none") -> Extras:
+    from idvid.pipeline.extras import named_extras
+
+    return named_extras(
+        lora=args.lora or "", adapter=args.adapter or "", cache=cache, quantise=args.quantise
+    )
 
 
 def _train(args: argparse.Namespace) -> None:

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from idvid.config import GenerationSettings
     from idvid.faces.embed import FaceEncoder
     from idvid.faces.quality import ReferenceCheck, ReferenceFace
+    from idvid.pipeline.extras import Extras
     from idvid.pipeline.loader import Loader
     from idvid.types import DriftReport, WindowDone
 
     References = Mapping[str, tuple[ReferenceFace, ...]]
 
-FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
 FRAMES_AT_ONCE = 16  # frames of a measured video that are held in memory
 
 
@@ -55,12 +55,9 @@ class Generation:
     full: bool  # never the few-step model
     seed: int | None  # instead of the scene's
     model: str  # of the menu, a folder or a Hub name, see `idvid.pipeline.choosing.choose`
-    quantise: str  # one of `config.QUANTISATIONS`
+    extras: Extras  # what is added to it
     size: tuple[int, int] | None  # width and height of VACE's video; None: its default
-    cache: str  # of `VaceOptions`
-    adapter: str | None  # of identity attention, for VACE; a folder or a Hub name
     extend: Path | None  # a video that VACE goes on from
-    lora: str | None  # for few steps, for VACE; the same, and `:file`
     judge: str  # who measures, see `idvid.faces.pack_choice.choose_judge`
     out: Path
 
@@ -87,7 +84,7 @@ def generate(request: Generation) -> None:
         scene = dataclasses.replace(scene, seed=request.seed)
     references = usable_references(scene.characters)
     judge = _judge(request.judge)
-    model = load_model(_loader(request), request.model)  # last, if all else is well
+    model = load_model(_loader(request), request.model, request.extras)  # last, if all else is well
     if model.pipeline.conditioner is not None:
         refuse_conditioner(judge, model.pipeline.conditioner)
     faces = tuple(references.values())
@@ -110,19 +107,13 @@ def generate(request: Generation) -> None:
 
 def _loader(request: Generation) -> Loader:
     from idvid.pipeline.loader import Loader
-    from idvid.pipeline.offers import Extras
 
-    options = None
-    if request.size is not None or request.cache != "none" or request.lora is not None:
-        from idvid.pipeline.vace_options import VaceOptions  # takes seconds to import
+    if request.size is None:
+        return Loader()
+    from idvid.pipeline.vace_options import VaceOptions  # takes seconds to import
 
-        width, height = request.size or (VaceOptions().width_px, VaceOptions().height_px)
-        shift = None if request.lora is None else FEW_STEP_SHIFT
-        options = VaceOptions(
-            width_px=width, height_px=height, cache=request.cache, flow_shift=shift
-        )
-    extras = Extras(adapter=request.adapter, lora=request.lora)
-    return Loader(options, request.quantise, extras)
+    width, height = request.size
+    return Loader(VaceOptions(width_px=width, height_px=height))
 
 
 def measure(request: Measurement) -> None:

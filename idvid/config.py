@@ -12,6 +12,7 @@ MIN_SECONDS, MAX_SECONDS = 1.0, 30.0
 MAX_SEED = 2**31 - 1
 # Key and value in the metadata of our exported backbone: whoever conditions never judges.
 CONDITIONER_MARK = ("idvid.use", "conditioning")
+CACHES = ("none", "taylorseer")  # between the steps of a VACE model
 QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by choice alone
 FEW_STEPS = 4  # of the distilled model: what it was taught, not a choice
 FULL_STEPS = 12  # that suit the bundled full model
@@ -44,7 +45,7 @@ class GenerationSettings:
     """How to generate; what to generate is a `Scene`."""
 
     method: str = "locks"
-    identity_strength: float = 0.8  # 0..1.5; 0 is exactly the base model
+    identity_strength: float = 1.0  # 0..1.5; 0 is exactly the base model
     num_steps: int = FULL_STEPS  # 1..100 denoising steps per window; FEW_STEPS: see few_steps
     guidance_scale: float = 1.0  # 1..10; 1 is no guidance
     few_steps: bool = True  # FEW_STEPS steps are the distilled model's, where there is one

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from idvid.hub import size_text
+from idvid.pipeline.extras import NOTHING_ADDED, Extras
 
 if TYPE_CHECKING:
     from idvid.hub import DownloadProgress
@@ -84,14 +85,14 @@ class DownloadLine:
         return f", {size_text(round(speed))}/s, {left:.0f} s left, {step.file_name}"
 
 
-def load_model(loader: Loader, name: str) -> LoadedModel:
+def load_model(loader: Loader, name: str, extras: Extras = NOTHING_ADDED) -> LoadedModel:
     """Say what a model is, how it will lie here and what will be fetched; then fetch and load it.
 
     Raises:
         ModelError: There is none of that name, it does not fit, or it is damaged.
         HubError: The Hub did not give it; what arrived is kept.
     """
-    choice = loader.choose(name)
+    choice = loader.choose(name, extras)
     if choice.source is not None or choice.why:
         for word, sentence in loader.offer(choice).facts:
             sys.stderr.write(f"{word.lower()}: {sentence}\n")

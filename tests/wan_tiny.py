@@ -148,6 +148,19 @@ def parts(kind="vace"):
     }
 
 
+def save_loras(folder, *names):
+    """Files with the same rank 2 change of one projection of the tiny transformers."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    source = torch.Generator().manual_seed(0)
+    down, up = (torch.randn(shape, generator=source) for shape in ((2, 24), (24, 2)))
+    query = "transformer.blocks.0.attn1.to_q.lora_{}.weight"
+    for name in names:
+        weights = {query.format("A"): down, query.format("B"): up}
+        save_file(weights, folder / f"{name}.safetensors")
+
+
 def adapter():
     """Random weights with open gates, for any of the tiny transformers."""
     from idvid.conditioning.wan_tokens import NUM_PATCHES, PATCH_FEATURES

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idvid.bench.settings import BenchRun, Contender, Stage
-from idvid.config import METHODS, GenerationSettings
+from idvid.config import FEW_STEPS, FULL_STEPS, METHODS, GenerationSettings
 from idvid.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,12 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="A", help="folder or Hub name; default: the bundled")
     parser.add_argument("--against", metavar="B", help="another model, compared person by person")
     parser.add_argument("--method", choices=METHODS, default=DEFAULTS.method)
-    parser.add_argument("--steps", type=int, default=DEFAULTS.num_steps)
+    usual = (
+        f"default {FEW_STEPS}, which is the fast model's, or {FULL_STEPS} with --full or guidance"
+    )
+    parser.add_argument("--steps", type=int, help=usual)
     parser.add_argument("--guidance", type=float, default=DEFAULTS.guidance_scale)
     parser.add_argument("--strength", type=float, default=DEFAULTS.identity_strength)
     parser.add_argument("--full", action="store_true", help="never the fast model of A")
     parser.add_argument("--against-method", choices=METHODS, help="of B; default: as A")
-    parser.add_argument("--against-steps", type=int, help="steps of B; default: as A")
+    parser.add_argument("--against-steps", type=int, help="steps of B; default: --steps")
     parser.add_argument("--against-guidance", type=float, help="guidance of B; default: as A")
     parser.add_argument("--against-full", action="store_true", help="never the fast model of B")
 
@@ -75,18 +78,20 @@ def call_of(name: str, args: argparse.Namespace) -> BenchRun:
     """
     settings = GenerationSettings(
         method=args.method,
-        num_steps=args.steps,
+        num_steps=_steps(args.steps, is_full=args.full or args.guidance > 1),
         guidance_scale=args.guidance,
         identity_strength=args.strength,
         few_steps=not args.full,
     )
     against = None
     if args.against is not None:
+        guidance = args.against_guidance or settings.guidance_scale
+        is_full = args.against_full or guidance > 1
         rival = replace(
             settings,
             method=args.against_method or settings.method,
-            num_steps=args.against_steps or settings.num_steps,
-            guidance_scale=args.against_guidance or settings.guidance_scale,
+            num_steps=args.against_steps or _steps(args.steps, is_full=is_full),
+            guidance_scale=guidance,
             few_steps=not args.against_full,
         )
         against = Contender(name=_name(args.against, "B"), model=args.against, settings=rival)
@@ -97,6 +102,12 @@ def call_of(name: str, args: argparse.Namespace) -> BenchRun:
         own, against = replace(own, name="A"), replace(against, name="B")
     stage = _stage(STAGES[name], args)
     return BenchRun(stage=stage, contender=own, against=against, out=args.out)
+
+
+def _steps(asked: int | None, *, is_full: bool) -> int:
+    if asked is not None:
+        return asked
+    return FULL_STEPS if is_full else FEW_STEPS
 
 
 def _stage(usual: Stage, args: argparse.Namespace) -> Stage:

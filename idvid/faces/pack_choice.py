@@ -50,6 +50,7 @@ class Licence:
 
 
 APACHE = Licence(name="Apache-2.0", is_commercial=True, notice="")
+PUBLIC_DOMAIN = Licence(name="CC0-1.0", is_commercial=True, notice="")  # of the bundled judge
 NON_COMMERCIAL = Licence(
     name="insightface, non-commercial research only",
     is_commercial=False,
@@ -108,7 +109,7 @@ def load_pack(choice: str = DEFAULT_PACK) -> InsightFacePack:
 def licence_of(judge: FaceEncoder) -> Licence:
     """The licence of a judge: the strictest of its files'; the bundled one is free (CC0)."""
     if not isinstance(judge, InsightFacePack):
-        return Licence(name="CC0-1.0", is_commercial=True, notice="")
+        return PUBLIC_DOMAIN
     return strictest(judge.file_hashes)
 
 

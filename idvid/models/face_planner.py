@@ -31,6 +31,7 @@ _ORIGIN_SHIFT = (0.875, 0.4)
 _ORIGIN_SCALE = (0.45, 0.08)
 _SIZE_SHIFT, _SIZE_SCALE = -1.05, 0.25
 _ROLL_SCALE, _RESIDUAL_SCALE = 0.12, 0.05
+_NOSE_X = 4 + 2 * 2  # of a state: landmark 2 is the nose
 
 
 def to_state(landmarks: Tensor) -> Tensor:
@@ -73,6 +74,23 @@ def moved(state: Tensor, centre: Tensor) -> Tensor:
     """The same faces with their centres (..., 2), in frame heights, elsewhere."""
     shift, scale = state.new_tensor(_ORIGIN_SHIFT), state.new_tensor(_ORIGIN_SCALE)
     return torch.cat([(centre - shift) / scale, state[..., 2:]], dim=-1)
+
+
+def resized(state: Tensor, size: Tensor) -> Tensor:
+    """The same faces in other sizes (...), in frame heights."""
+    scaled = (size.log() - _SIZE_SHIFT) / _SIZE_SCALE
+    return torch.cat([state[..., :2], scaled[..., None], state[..., 3:]], dim=-1)
+
+
+def turn(state: Tensor) -> Tensor:
+    """How far faces are turned (...): the nose's way off a frontal face's, in face sizes."""
+    return state[..., _NOSE_X] * _RESIDUAL_SCALE
+
+
+def turned_at_most(state: Tensor, limit: float) -> Tensor:
+    """The same faces, those that are turned further turned back to `limit`, in face sizes."""
+    share = (limit / turn(state).abs().clamp(min=1e-6)).clamp(max=1)
+    return torch.cat([state[..., :4], state[..., 4:] * share[..., None]], dim=-1)
 
 
 def window_noise(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import CATALOGUE, ModelCard, ModelRef, parse_ref
+from idvid.pipeline.extras import NOTHING_ADDED, Extras
 from idvid.runtime import asked_model, gib
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Choice:
     name: str  # as menus and commands name it
     source: ModelRef | Path | None  # where it comes from; None: it is part of idvid
     why: str = ""  # one sentence, where `auto` chose
+    extras: Extras = NOTHING_ADDED  # what is added to it
 
     @property
     def title(self) -> str:
@@ -45,6 +47,10 @@ class Choice:
             return BUNDLED_TITLE
         full = self.source.repo if isinstance(self.source, ModelRef) else self.source.resolve().name
         return full.rpartition("/")[2][:60]
+
+    def is_same(self, other: Choice) -> bool:
+        """Whether it is the same model with the same extras, whatever its name."""
+        return (self.source, self.extras) == (other.source, other.extras)
 
     @property
     def card(self) -> ModelCard | None:

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import ModelRef, local_path
+from idvid.pipeline.extras import ADAPTER, LORA, title_of
 from idvid.pipeline.offers import VACE_KIND
 from idvid.runtime import run_with_plan
 
@@ -76,7 +77,11 @@ class LoadedModel:
         if self.plan is None:
             yield from call()
         else:
-            yield from run_with_plan(self.plan, call, self.place)
+            yield from run_with_plan(self._current_plan, call, self.place)
+
+    def _current_plan(self) -> DevicePlan:
+        assert self.plan is not None, "only models with a plan ask"
+        return self.plan
 
     def require_extension(self) -> None:
         """Refuse where this model cannot go on from a video.
@@ -132,9 +137,12 @@ def load_model(choice: Choice, fit: Fit) -> Pipeline:
     from idvid.pipeline.vace_load import VaceModel, load_vace
 
     assert folder is not None
-    lora, _, file = (fit.extras.lora or "").partition(":")
+    added = require_added(choice)
     model = VaceModel(
-        base=folder, adapter=fit.extras.adapter, lora=lora or None, lora_file=file or None
+        base=folder,
+        adapter=added.get(ADAPTER),
+        lora=added.get(LORA),
+        lora_file=choice.extras.lora_file,
     )
     if fit.plan is None:
         return load_vace(model, fit.options)
@@ -156,3 +164,20 @@ def folder_of(choice: Choice) -> Path | None:
         raise HubError(
             f"The model {choice.title} is not on this machine yet; download it first."
         ) from error
+
+
+def require_added(choice: Choice) -> dict[str, Path]:
+    """Where the files of what is added to a model are on this machine, by their words.
+
+    Raises:
+        HubError: They were never fetched.
+    """
+    found: dict[str, Path] = {}
+    for word, source in choice.extras.parts:
+        try:
+            found[word] = local_path(source, offline=True)
+        except HubError as error:
+            raise HubError(
+                f"The {word} {title_of(source)} is not on this machine yet; download it first."
+            ) from error
+    return found

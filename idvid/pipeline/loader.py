@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from idvid import runtime
 from idvid.errors import ModelError
-from idvid.hub import ModelRef, fetch, parse_ref
+from idvid.hub import ModelRef, fetch
 from idvid.pipeline.choosing import choose, choose_public, pick_best
-from idvid.pipeline.load import LoadedModel, folder_of, load_model
-from idvid.pipeline.offers import (
-    NOTHING_ADDED,
-    UNKNOWN,
-    VACE_KIND,
-    Extras,
-    Fit,
-    describe,
-    fit_here,
-)
+from idvid.pipeline.extras import NOTHING_ADDED, Extras
+from idvid.pipeline.load import LoadedModel, folder_of, load_model, require_added
+from idvid.pipeline.offers import UNKNOWN, Fit, describe, fit_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from idvid.hub import DownloadProgress
     from idvid.pipeline.choosing import Choice
+    from idvid.pipeline.extras import Addition
     from idvid.pipeline.load import Pipeline
     from idvid.pipeline.offers import Offer
     from idvid.pipeline.vace_options import VaceOptions
@@ -39,8 +33,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 _KEPT = (
-    "This Space keeps {} in memory and cannot load another model; duplicate it and set IDVID_MODEL "
-    "there to the one you want."
+    "This Space keeps {} in memory as it is and cannot load another model, LoRA or adapter; "
+    "duplicate it and set IDVID_MODEL there to the one you want."
 )
 BUSY = "Waiting until the model in memory is free ..."
 
@@ -51,20 +45,15 @@ class Loader:
     def __init__(
         self,
         options: VaceOptions | None = None,
-        quantise: str = "none",
-        extras: Extras = NOTHING_ADDED,
         load: Callable[[Choice, Fit], Pipeline] = load_model,
     ) -> None:
         """Nothing is loaded yet.
 
         Args:
             options: What VACE models shall make; None: their defaults.
-            quantise: One of `config.QUANTISATIONS`, for VACE models.
-            extras: What is added to VACE models.
             load: Reads a model into memory.
         """
-        self._options, self._quantise = options, quantise
-        self._extras, self._load = extras, load
+        self._options, self._load = options, load
         self._in_use = threading.Lock()
         self._model: LoadedModel | None = None
         self._licences: dict[object, str] = {}  # as the Hub stated them
@@ -75,14 +64,17 @@ class Loader:
         """The model in memory."""
         return self._model
 
-    def choose(self, name: str, *, is_public: bool = False) -> Choice:
-        """The model of a name; a stranger's name opens no folder.
+    def choose(
+        self, name: str, extras: Extras = NOTHING_ADDED, *, is_public: bool = False
+    ) -> Choice:
+        """The model of a name, with what is added to it; a stranger's name opens no folder.
 
         Raises:
             InputError, HubError: There is none of that name.
             ModelError: IDVID_DEVICE names a device that is not here.
         """
-        return (choose_public if is_public else choose)(name, self._pick)
+        pick = partial(self._pick, extras)
+        return replace((choose_public if is_public else choose)(name, pick), extras=extras)
 
     def offer(self, choice: Choice) -> Offer:
         """What is to be known of a model before it is fetched or loaded.
@@ -98,9 +90,10 @@ class Loader:
         return offer
 
     def is_here(self, choice: Choice) -> bool:
-        """Whether all files of a model are on this machine."""
+        """Whether all files of a model and of its extras are on this machine."""
         try:
             folder_of(choice)
+            require_added(choice)
         except ModelError:
             return False
         return True
@@ -113,12 +106,10 @@ class Loader:
             HubError: The Hub did not give it.
         """
         self.require_loadable(choice)
-        fit = self._fitting(choice)
-        if isinstance(choice.source, ModelRef):
-            yield from fetch(choice.source)
-        for source in fit.extras.sources if fit.kind == VACE_KIND else ():
-            if not Path(source).is_dir():
-                yield from fetch(parse_ref(source))
+        self._fitting(choice)
+        for source in (choice.source, *(source for _, source in choice.extras.parts)):
+            if isinstance(source, ModelRef):
+                yield from fetch(source)
 
     def hold(self, choice: Choice) -> Generator[str, None, LoadedModel]:
         """Load a model unless it is the one in memory, and keep it until `release`.
@@ -134,9 +125,10 @@ class Loader:
         while not self._in_use.acquire(timeout=POLL_S):
             yield self._loading or BUSY
         try:
-            if self._model is None or self._model.choice.source != choice.source:
+            if self._model is None or not self._model.choice.is_same(choice):
                 folder_of(choice)
                 self._fitting(choice)
+                require_added(choice)
                 self._loading = f"Loading {choice.title} ..."
                 yield self._loading
                 self._model = self._switch(choice)
@@ -152,7 +144,7 @@ class Loader:
         self._in_use.release()
 
     def require_loadable(self, choice: Choice) -> None:
-        """Refuse another model where the one in memory has to stay.
+        """Refuse another model, or other extras, where the one in memory has to stay.
 
         The GPU workers of a ZeroGPU Space are forked from this process with what it held at the
         start; a model that comes later would be missing in them.
@@ -161,7 +153,7 @@ class Loader:
             ModelError: This is a ZeroGPU Space, and it has another.
         """
         held = self._model and self._model.choice
-        if held is not None and held.source != choice.source and runtime.on_zero_gpu():
+        if held is not None and not held.is_same(choice) and runtime.on_zero_gpu():
             raise ModelError(_KEPT.format(held.title))
 
     def _switch(self, choice: Choice) -> LoadedModel:
@@ -177,14 +169,20 @@ class Loader:
         return fit
 
     def _fit(self, choice: Choice) -> Fit:
-        fit = fit_here(choice, self._machine(), self._options, self._quantise)
-        return replace(fit, extras=self._extras)
+        fit = fit_here(choice, self._machine(), self._options)
+        return replace(fit, added=tuple(self._with_licence(part) for part in fit.added))
 
-    def _pick(self) -> Choice:
+    def _with_licence(self, part: Addition) -> Addition:
+        """With the licence that was stated before it was here; the cache keeps none."""
+        if part.licence is not None:
+            self._licences[part.title] = part.licence
+        return replace(part, licence=part.licence or self._licences.get(part.title))
+
+    def _pick(self, extras: Extras) -> Choice:
         machine = self._machine()
 
         def plan_of(choice: Choice) -> DevicePlan | None:
-            return fit_here(choice, machine, self._options, self._quantise).plan
+            return fit_here(replace(choice, extras=extras), machine, self._options).plan
 
         return pick_best(machine, plan_of)
 

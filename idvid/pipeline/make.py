@@ -19,6 +19,9 @@ from idvid.types import WindowDone
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from idvid.config import GenerationSettings
     from idvid.faces.quality import ReferenceFace
     from idvid.pipeline.load import LoadedModel
@@ -36,6 +39,7 @@ class Job:
     scene: Scene
     references: tuple[tuple[ReferenceFace, ...], ...]  # usable photos per character
     settings: tuple[GenerationSettings, ...]  # one per method
+    before: NDArray[np.uint8] | None = None  # (T, H, W, 3) RGB, that the clips go on from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ def make(
     scene: Scene,
     references: tuple[tuple[ReferenceFace, ...], ...],
     settings: tuple[GenerationSettings, ...],
+    before: NDArray[np.uint8] | None = None,
 ) -> Generator[Made, None, None]:
     """Make a scene with every method, window by window, each in its turn.
 
@@ -59,12 +64,15 @@ def make(
         scene: Prompt, characters, length and seed.
         references: Per character, the usable photos with their faces.
         settings: One per method.
+        before: Finished frames that the clips go on from, in the model's size and rate.
 
     Raises:
         InputError: The pipeline refuses the scene, or it takes longer than a GPU is lent.
         ModelError: Memory ran out and no lower plan helped.
     """
-    job = Job(model=model.number, scene=scene, references=references, settings=settings)
+    job = Job(
+        model=model.number, scene=scene, references=references, settings=settings, before=before
+    )
     # A model without a plan computes on the CPU alone, and would borrow the GPU for nothing.
     if model.plan is None:
         return _in_turn(job)
@@ -123,7 +131,7 @@ def _in_turn(job: Job) -> Generator[Made, None, None]:
 def _stream(
     model: LoadedModel, job: Job, settings: GenerationSettings
 ) -> Generator[StepDone | WindowDone | SteppedDown, None, None]:
-    return model.stream(job.scene, job.references, settings, _never)
+    return model.stream(job.scene, job.references, settings, _never, job.before)
 
 
 def _never() -> bool:

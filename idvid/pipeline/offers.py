@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from idvid import runtime
 from idvid.config import MAX_SECONDS
 from idvid.errors import HubError, ModelError
-from idvid.hub import ModelRef, Patience, look_up, size_text
+from idvid.hub import ModelRef, look_up, size_text
+from idvid.pipeline.extras import HUB_PATIENCE, Addition, Extras, added_bytes, additions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,24 +30,7 @@ UNKNOWN = "unknown"  # a licence that nobody told us
 _VACE_CLASSES = (VACE_KIND, "IdVidVacePipeline")
 _NUM_REFERENCES = 4  # the most that VACE is given, see conditioning.portraits
 _WINDOWS = (81, 65, 49, 33)  # frames at once, tried in this order
-_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extras:
-    """What is added to a VACE model; each a folder or `owner/name` on the Hub."""
-
-    adapter: str | None = None  # of identity attention
-    lora: str | None = None  # for few steps, fused; `:file` behind it where there are several
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Where they come from."""
-        named = (self.adapter, self.lora and self.lora.partition(":")[0])
-        return tuple(source for source in named if source)
-
-
-NOTHING_ADDED = Extras()
+_PLAIN = "idvid-mini and its kind take no {}; leave that out, or choose a VACE model."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +43,7 @@ class Fit:
     options: VaceOptions | None  # of VACE, with windows that fit
     plan: DevicePlan | None  # None: it needs none
     problem: str = ""  # one sentence, where it does not fit
-    extras: Extras = NOTHING_ADDED
+    added: tuple[Addition, ...] = ()  # to VACE, from files of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +61,12 @@ class Offer:
     def facts(self) -> tuple[tuple[str, str], ...]:
         """Licence, download, limits and plan as pairs of a word and sentences."""
         why = (("Why", self.choice.why),) if self.choice.why else ()
+        added = tuple((part.heading, part.sentence) for part in self.fit.added)
         return (
             ("Model", self._model()),
             *why,
             ("Licence", self._licence()),
+            *added,
             ("Download", self._download()),
             ("Limits", self._limits()),
             ("Plan", self.fit.problem or plan_sentence(self.fit.plan)),
@@ -102,7 +88,7 @@ class Offer:
         return f"{self.licence}, {where}. {card.notice}".strip()
 
     def _download(self) -> str:
-        if not isinstance(self.choice.source, ModelRef):
+        if not isinstance(self.choice.source, ModelRef) and self.total_bytes == 0:
             where = (
                 "comes with idvid" if self.choice.source is None else "is a folder of this machine"
             )
@@ -133,12 +119,29 @@ def plan_sentence(plan: DevicePlan | None) -> str:
 
 def describe(choice: Choice, fit: Fit) -> Offer:
     """Add licence and size, for which the Hub is asked; its silence is no error."""
+    offer = _alone(choice, fit)
+    for part in fit.added:
+        offer = replace(
+            offer,
+            total_bytes=_both(offer.total_bytes, part.total_bytes),
+            missing_bytes=_both(offer.missing_bytes, part.missing_bytes),
+            silence=offer.silence or part.silence,
+        )
+    return offer
+
+
+def _both(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _alone(choice: Choice, fit: Fit) -> Offer:
+    """The model without what is added to it."""
     if not isinstance(choice.source, ModelRef):
         licence = "Apache-2.0" if choice.source is None else UNKNOWN
         return Offer(choice=choice, fit=fit, licence=licence, total_bytes=0, missing_bytes=0)
     licence = choice.card.licence if choice.card else UNKNOWN
     try:
-        facts = look_up(choice.source, _PATIENCE)
+        facts = look_up(choice.source, HUB_PATIENCE)
     except HubError as error:
         return Offer(
             choice=choice, fit=fit, licence=licence,
@@ -153,14 +156,13 @@ def describe(choice: Choice, fit: Fit) -> Offer:
     )
 
 
-def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None, quantise: str) -> Fit:
+def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None) -> Fit:
     """How a model would lie on a machine, in as large windows as fit.
 
     Args:
-        choice: The model.
+        choice: The model, with what is added to it.
         machine: What is free.
         wish: What a VACE model shall make; None: its defaults.
-        quantise: One of `config.QUANTISATIONS`; for VACE models.
 
     Raises:
         ModelError: idvid does not run models of this kind.
@@ -170,21 +172,35 @@ def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None, quantis
     if kind == MINI_KIND:
         from idvid.pipeline.backend import MINI
 
-        return Fit(kind=kind, backend=MINI, pass_frames=None, options=None, plan=None)
+        problem = _refusal(choice.extras)
+        return Fit(
+            kind=kind, backend=MINI, pass_frames=None, options=None, plan=None, problem=problem
+        )
     from idvid.pipeline.vace_options import VaceOptions  # takes seconds to import
 
     assert choice.source is not None
-    options = wish or VaceOptions()
+    options = choice.extras.options(wish or VaceOptions())
     fit = Fit(
         kind=kind,
         backend=options.backend(),
         pass_frames=options.window_frames,
         options=options,
         plan=None,
+        added=additions(choice.extras),
     )
     if runtime.device().type == "mps":  # plans know CUDA and the CPU alone
         return fit
-    return _planned(fit, _bare(choice.source), machine, quantise)
+    return _planned(fit, _bare(choice.source), machine, choice.extras.quantise)
+
+
+def _refusal(extras: Extras) -> str:
+    """Why a model that is no VACE cannot have these; empty if there are none."""
+    asked = [word for word, _ in extras.parts]
+    if extras.cache != "none":
+        asked.append("cache")
+    if extras.quantise != "none":
+        asked.append("quantisation")
+    return _PLAIN.format(" and no ".join(asked)) if asked else ""
 
 
 def _planned(fit: Fit, bare: BarePipeline, machine: Machine, quantise: str) -> Fit:
@@ -203,7 +219,8 @@ def _planned(fit: Fit, bare: BarePipeline, machine: Machine, quantise: str) -> F
             num_references=_NUM_REFERENCES,
         )
         try:
-            plan = runtime.make_plan(bare.footprint(request), machine, quantise)
+            model = bare.footprint(request, added_bytes(fit.added))
+            plan = runtime.make_plan(model, machine, quantise)
         except ModelError as error:
             problem = str(error)
             continue

@@ -9,7 +9,7 @@ import torch
 
 from idvid.models.face_planner import STATE, to_landmarks, window_noise
 from idvid.pipeline.denoise import denoise
-from idvid.pipeline.spacing import keep_apart
+from idvid.pipeline.spacing import keep_apart, keep_in_view
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,8 @@ def plan_states(
 
     *_, states = denoise(noise, finished, predict, _STEPS, frame_dim=2)
     smooth = _smooth(torch.cat([finished, states], dim=2))[0]
-    return keep_apart(smooth, len(view))[:, len(view) :]
+    visible = keep_in_view(smooth, len(view))
+    return keep_apart(visible, len(view))[:, len(view) :]
 
 
 def plan_landmarks(states: Tensor, height_px: int) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from idvid.errors import ModelError
 from idvid.models.wan_memory import VideoRequest
+from idvid.pipeline.extras import Extras, added_bytes, additions
 from idvid.pipeline.planning import bare_pipeline
 from idvid.runtime import GIB, TRANSFORMER, Machine, gib, make_plan, this_machine
 
@@ -30,7 +31,7 @@ class PlanQuestion:
     """Would this model fit there?"""
 
     model: str  # a folder, or owner/name on the Hub
-    quantise: str
+    extras: Extras  # what is added to it, and its quantisation
     num_frames: int
     height: int  # pixels
     width: int
@@ -53,8 +54,12 @@ def answer(question: PlanQuestion) -> str:
         width=question.width,
         num_references=question.num_references,
     )
-    model = bare_pipeline(question.model).footprint(request)
-    return plan_report(make_plan(model, _machine(question), question.quantise), model)
+    parts = additions(question.extras)
+    model = bare_pipeline(question.model).footprint(request, added_bytes(parts))
+    plan = make_plan(model, _machine(question), question.extras.quantise)
+    return "\n".join(
+        [plan_report(plan, model), *(f"{part.heading}: {part.sentence}" for part in parts)]
+    )
 
 
 def plan_report(plan: DevicePlan, model: Footprint) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from idvid import runtime
 from idvid.errors import ModelError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from idvid.models.wan_memory import VideoRequest
 
+_NOTHING = runtime.AddedBytes()
 _NEEDED = (runtime.TEXT_ENCODER, runtime.TRANSFORMER, runtime.VAE)
 
 
@@ -31,13 +32,19 @@ class BarePipeline:
     name: str  # to show
     parts: Mapping[str, nn.Module]  # on the meta device, by their names in the pipeline
 
-    def footprint(self, request: VideoRequest) -> runtime.Footprint:
-        """What it takes for a request, in bytes."""
-        return runtime.Footprint(
+    def footprint(
+        self, request: VideoRequest, added: runtime.AddedBytes = _NOTHING
+    ) -> runtime.Footprint:
+        """What it takes for a request, in bytes, with parts that are not in its own files."""
+        alone = runtime.Footprint(
             model=self.name,
             components=tuple(component_size(name, part) for name, part in self.parts.items()),
             phases=wan_phases(self.parts, request),
         )
+        if added == _NOTHING:
+            return alone
+        blocks: Any = self.parts[runtime.TRANSFORMER].blocks
+        return runtime.with_added(alone, added, len(blocks))
 
 
 def bare_pipeline(model: ModelRef | Path | str) -> BarePipeline:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from idvid.pipeline.vace_windows import VaceWindow
 
 _SHRINK = 4  # of previews
-TRAINED_STRENGTH = 0.8  # the identity_strength that is VACE's own conditioning_scale of 1
+TRAINED_STRENGTH = 1.0  # the identity_strength that is VACE's own conditioning_scale of 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

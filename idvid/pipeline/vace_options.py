@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from diffusers.hooks.taylorseer_cache import TaylorSeerCacheConfig
 
+from idvid.config import CACHES
 from idvid.errors import InputError, ModelError
 from idvid.types import Backend
 
@@ -21,7 +22,6 @@ _REFUSED_CACHES = {
     "first_block": "FirstBlockCache",
     "magcache": "MagCache",
 }
-_CACHES = ("none", "taylorseer")
 # Whole blocks are skipped and the transformer's last projection predicted: one tensor per branch
 # and order, where predicting every block's attention would hold 50 GB at 480p.
 _SKIPPED = [r"blocks\.\d+", r"vace_blocks\.\d+"]
@@ -96,8 +96,8 @@ def _check_cache(name: str) -> None:
             f"{_REFUSED_CACHES[name]} draws wrong pictures with VACE, which adds its hints between "
             "the blocks, so that a skipped step adds them twice; use 'taylorseer'."
         )
-    if name not in _CACHES:
-        raise ModelError(f"There is no cache '{name[:40]}'; use one of {', '.join(_CACHES)}.")
+    if name not in CACHES:
+        raise ModelError(f"There is no cache '{name[:40]}'; use one of {', '.join(CACHES)}.")
 
 
 def speed_up(transformer: Any, options: VaceOptions) -> None:  # noqa: ANN401 - Wan's transformer

@@ -8,11 +8,13 @@ from idvid.runtime.footprint import (
     TEXT_ENCODER,
     TRANSFORMER,
     VAE,
+    AddedBytes,
     ComponentSize,
     Footprint,
     Phase,
     WeightBytes,
     gib,
+    with_added,
 )
 from idvid.runtime.machine import (
     Machine,
@@ -43,6 +45,7 @@ __all__ = [
     "TEXT_ENCODER",
     "TRANSFORMER",
     "VAE",
+    "AddedBytes",
     "ComponentSize",
     "DevicePlan",
     "Footprint",
@@ -67,4 +70,5 @@ __all__ = [
     "run_with_plan",
     "step_down",
     "this_machine",
+    "with_added",
 ]

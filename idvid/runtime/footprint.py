@@ -6,7 +6,7 @@ stretch of a run in which one component computes. Knows no model and no library.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GIB = 2**30
 TEXT_ENCODER, TRANSFORMER, VAE = "text_encoder", "transformer", "vae"  # names in Hub pipelines
@@ -54,10 +54,48 @@ class Footprint:
     model: str  # a name to show
     components: tuple[ComponentSize, ...]
     phases: tuple[Phase, ...]  # in the order of a run
+    beside: int = 0  # bytes in main memory, whatever the plan: parts that never reach a GPU
 
     def component(self, name: str) -> ComponentSize:
         """The component of that name; it must exist."""
         return next(c for c in self.components if c.name == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedBytes:
+    """What joins a model from files of its own, in bytes as these files have them."""
+
+    layers: int = 0  # of the transformer, spread over its blocks
+    beside: int = 0  # stay in main memory, or pass through it while the model is read
+
+
+def with_added(footprint: Footprint, added: AddedBytes, num_blocks: int) -> Footprint:
+    """A model with parts that were not in its own files.
+
+    Args:
+        footprint: Without them.
+        added: Their bytes, in 16 bits a number or more.
+        num_blocks: Blocks of the transformer; at least every second one gets layers.
+    """
+    components = tuple(
+        replace(part, weights=tuple(_joined(w, added.layers, num_blocks) for w in part.weights))
+        if part.name == TRANSFORMER
+        else part
+        for part in footprint.components
+    )
+    return replace(footprint, components=components, beside=footprint.beside + added.beside)
+
+
+def _joined(weights: WeightBytes, layers: int, num_blocks: int) -> WeightBytes:
+    size = 2 * layers if weights.precision == "float32" else layers
+    in_block = -(-2 * size // num_blocks)
+    return replace(
+        weights,
+        total=weights.total + size,
+        streamed=weights.streamed + min(size, 2 * in_block),
+        largest_block=weights.largest_block + min(size, in_block),
+        pinned=weights.pinned + 2 * size,  # no tensor is rounded up to more
+    )
 
 
 def gib(num_bytes: int) -> str:

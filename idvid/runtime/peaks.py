@@ -58,7 +58,9 @@ def ram_needed(footprint: Footprint, layout: Layout) -> int:
         for c in footprint.components
     )
     on_cpu = not (layout.groups or layout.streamed)
-    return BASE_RAM + total + (_cpu_activation(footprint, layout) if on_cpu else 0)
+    return (
+        BASE_RAM + footprint.beside + total + (_cpu_activation(footprint, layout) if on_cpu else 0)
+    )
 
 
 def split_shares(footprint: Footprint, gpus: tuple[int, ...], weights: str) -> tuple[int, ...]:

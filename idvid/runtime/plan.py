@@ -181,7 +181,8 @@ def _tiled(layouts: list[tuple[str, Layout]]) -> list[tuple[str, Layout]]:
 def _may_pin(footprint: Footprint, machine: Machine, weights: str) -> bool:
     """Whether RAM holds a page-locked copy of all that is streamed; else it is locked block-wise."""
     pinned = sum(c.at(weights).pinned for c in footprint.components if c.name != VAE)
-    return BASE_RAM + pinned + footprint.component(VAE).at(weights).total <= machine.ram_free
+    rest = footprint.beside + footprint.component(VAE).at(weights).total
+    return BASE_RAM + pinned + rest <= machine.ram_free
 
 
 def _plan(name: str, footprint: Footprint, layout: Layout, quantise: str) -> DevicePlan:

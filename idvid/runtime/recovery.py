@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_with_plan(
-    plan: DevicePlan,
+    current: Callable[[], DevicePlan],
     call: Callable[[], Iterator[StepDone | WindowDone]],
     place: Callable[[DevicePlan], None],
 ) -> Generator[Event, None, DevicePlan]:
@@ -29,7 +29,7 @@ def run_with_plan(
     delivered are not delivered again.
 
     Args:
-        plan: What the model is placed by now.
+        current: What the model is placed by when it is asked; another run may have stepped down.
         call: Starts the run from its beginning.
         place: Places the model by another plan.
 
@@ -50,7 +50,8 @@ def run_with_plan(
             seen = event.first_frame + len(event.frames)
         yield event
     else:
-        return plan
+        return current()
+    plan = current()
     lower = step_down(plan)
     give_back()
     place(lower)

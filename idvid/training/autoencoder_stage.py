@@ -14,7 +14,7 @@ from idvid.models.face_plan import face_frame, region_distance, to_face
 from idvid.training.objective import picture_loss
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
-from idvid.training.stage import start_part, write_parts
+from idvid.training.stage import Rule, start_part, write_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,7 @@ class AutoencoderStage:
     """L1 of pictures and gradients, weighted up on faces; latents get noise before decoding."""
 
     name = "autoencoder"
+    rule = Rule(figure="psnr_face")
 
     def __init__(
         self, settings: TrainingSettings, shards: Path, starts: tuple[Path, ...], device: str

@@ -17,7 +17,7 @@ from idvid.models.face_backbone import FACE_SIZE_PX
 from idvid.training.objective import margin_softmax
 from idvid.training.pool import ShardKind, ShardPool, to_signed
 from idvid.training.sheets import to_pixels
-from idvid.training.stage import start_part, write_parts
+from idvid.training.stage import Rule, start_part, write_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ class BackboneStage:
     """CosFace on chips of portraits and clip frames; verification on people never trained on."""
 
     name = "backbone"
+    rule = Rule(figure="auc_32px")
 
     def __init__(
         self, settings: TrainingSettings, shards: Path, starts: tuple[Path, ...], device: str

@@ -24,7 +24,7 @@ from idvid.training.distil_judge import DistilJudge
 from idvid.training.objective import clip_noise, face_weight, velocity_loss
 from idvid.training.pool import ShardPool
 from idvid.training.segments import Material, lessons, segments
-from idvid.training.stage import write_parts
+from idvid.training.stage import Rule, write_parts
 from idvid.training.teacher import Teacher, frozen_parts, student_predictor
 from idvid.training.video_batch import batch_size, draw_batch, finish_batch
 from idvid.training.video_stage import compile_blocks, shards_of
@@ -47,6 +47,7 @@ class DistilStage:
     """One step of the student for several of the teacher's, on training clips."""
 
     name = "distil"
+    rule = Rule(figure="gap", is_low_good=True)
 
     def __init__(self, settings: TrainingSettings, sources: VideoSources, device: str) -> None:
         self._settings = settings.distil
@@ -84,7 +85,9 @@ class DistilStage:
         settings = self._batches
         size = batch_size(settings, draws, progress)
         references = settings.references[size[1] > 1]
-        rows = draw_batch(self.pool, draws, size, self._slot_ids, references)
+        rows = draw_batch(
+            self.pool, draws, size, self._slot_ids, references, settings.people_shares
+        )
         batch = finish_batch(rows, settings, draws)
         conditions = self.teacher.conditions(batch, _strength(self._settings, draws.numpy))
         teacher = self.teacher.predict(conditions, batch)

@@ -2,6 +2,7 @@
 
 A run is a function of its settings and seed. With a wall limit the decay follows the clock instead
 of the step, and the learning rate is then the only thing that a resumed run may see differently.
+The model folder holds the averaged weights of the run's best look at held-out people (`Rule`).
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class Trainer:
         self._step, self._elapsed_s = 0, 0.0
         self._started = time.monotonic()
         self._last_sheet_s = 0.0
+        self._best: float | None = None  # worth of the weights in the model folder
 
     @property
     def progress(self) -> float:
@@ -116,10 +118,9 @@ class Trainer:
         self._after(logs)
 
     def finish(self, logs: _Logs) -> dict[str, float]:
-        """Save, measure and export."""
-        self._save()
+        """Measure, export if this is the run's best, and save."""
         measured = self._validate(logs)
-        self._stage.export(self._average, self._run.model_folder)
+        self._save()
         return measured
 
     def resume(self) -> None:
@@ -134,6 +135,7 @@ class Trainer:
         self._step, self._elapsed_s = notes["step"], notes["elapsed_s"]
         self._started = time.monotonic()
         self._last_sheet_s = self._elapsed_s
+        self._best = notes.get("best")  # checkpoints before this rule have none
         self._stage.pool.restore(notes["shards"])
 
     def _after(self, logs: _Logs) -> None:
@@ -141,7 +143,6 @@ class Trainer:
             self._save()
         if self._seconds() - self._last_sheet_s >= 60 * self._settings.sheet_minutes:
             self._validate(logs)
-            self._stage.export(self._average, self._run.model_folder)
             self._last_sheet_s = self._seconds()
 
     def _seconds(self) -> float:
@@ -163,6 +164,10 @@ class Trainer:
         with torch.no_grad(), self._accelerator.autocast(), _attention(self._run.device):
             measured = self._stage.validate(self._average, sheet)
         logs.measured(self._step, self._seconds(), measured)
+        worth = self._stage.rule.worth(measured)
+        if self._best is None or (worth is not None and worth >= self._best):
+            self._best = worth
+            self._stage.export(self._average, self._run.model_folder)
         return measured
 
     def _save(self) -> None:
@@ -175,6 +180,7 @@ class Trainer:
             "elapsed_s": self._seconds(),
             "shards": self._stage.pool.names,
             "seed": self._run.seed,
+            "best": self._best,
         }
         save_state(self._run.folder, self._step, tensors, notes)
 

@@ -22,7 +22,7 @@ from idvid.training.objective import (
 )
 from idvid.training.pool import Draws, ShardKind, ShardPool, padded_to, tensors_of
 from idvid.training.seeding import MAX_PEOPLE
-from idvid.training.stage import start_part, write_parts
+from idvid.training.stage import Rule, start_part, write_parts
 from idvid.training.vocabulary import caption_ids
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class PlannerStage:
     """Flow matching on the planner's states, with a prompt encoder of its own."""
 
     name = "planner"
+    rule = Rule(figure="loss", is_low_good=True)
 
     def __init__(
         self,

@@ -95,6 +95,7 @@ class VideoSettings:
     single_batch: int = 32  # rows of a batch of single frames
     single_share: tuple[float, float] = (0.9, 0.35)  # share of such batches: start, end
     long_share: float = 0.3  # of the other batches: 16 frames instead of 8, and half the rows
+    people_shares: tuple[float, ...] = (0.2, 0.4, 0.25, 0.15)  # of batches: 1, 2, 3, 4 people
     drop_text: float = 0.1
     drop_identity: float = 0.25
     shuffle_slots: float = 0.5
@@ -216,6 +217,7 @@ H200 = TrainingSettings(
         num_shards=4_000,
         num_face_shards=1_000,
         num_trace_shards=100,
+        num_references=8,
         workers=14,
         encode_device="cuda",
         wait_for_shards=14,
@@ -242,6 +244,7 @@ H200 = TrainingSettings(
         single_batch=256,
         single_share=(0.6, 0.2),
         identity_rows=32,
+        references=(4, 8),
     ),
     distil=DistilSettings(
         optimiser=OptimiserSettings(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -32,10 +34,26 @@ if TYPE_CHECKING:
 _WORDS = "embedding.weight"  # of a prompt encoder: one row per word
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Which of a run's looks at held-out people had the best weights; those are the ones kept."""
+
+    figure: str  # of what `validate` returns
+    is_low_good: bool = False
+
+    def worth(self, measured: dict[str, float]) -> float | None:
+        """The more the better; None where the figure was not measured."""
+        value = measured.get(self.figure)
+        if value is None or not math.isfinite(value):
+            return None
+        return -value if self.is_low_good else value
+
+
 class Stage(Protocol):
     """One part of the training: its trained modules, its data, its loss."""
 
     name: str
+    rule: Rule
     optimiser: OptimiserSettings
     pool: ShardPool
 

@@ -16,6 +16,8 @@ from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.vocabulary import caption_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
@@ -89,15 +91,22 @@ def draw_batch(
     size: tuple[int, int],
     slot_ids: Tensor,
     references: int = MAX_CHOSEN,
+    people_shares: Sequence[float] = (1.0,) * MAX_PEOPLE,
 ) -> dict[str, Tensor]:
     """Draw `size` = (rows, frames) from the pool: raw rows, captions still in order.
 
-    All rows show the same number of people, so that no row carries another's padding. At most
-    `references` photos of each are read.
+    All rows show the same number of people, so that no row carries another's padding.
+
+    Args:
+        pool: of cached shards.
+        draws: the step's randomness.
+        size: rows and frames.
+        slot_ids: (8,) id of each slot's token.
+        references: at most so many photos of each person are read.
+        people_shares: how often 1, 2, ... people are drawn where the pool has such clips.
     """
     rows, frames = size
-    shard, first = pool.draw(draws.numpy, 1, lambda shard: _rows_of(shard, frames))[0]
-    people = int(shard["is_person"][first].sum())
+    people = _draw_people(pool, draws, frames, people_shares)
     picked = pool.draw(draws.numpy, rows, lambda shard: _rows_of(shard, frames, people))
     return gather_batch(picked, frames, draws, references) | {"slot_ids": slot_ids}
 
@@ -162,6 +171,18 @@ def _gather(
         "patches": shard["patches"][index].float(),
         "has_reference": chosen >= 0,
     }
+
+
+def _draw_people(pool: ShardPool, draws: Draws, frames: int, shares: Sequence[float]) -> int:
+    """How many people this batch shows; what the pool does not hold is not drawn."""
+    held = [
+        any(len(_rows_of(shard, frames, count)) for shard in pool.shards)
+        for count in range(1, len(shares) + 1)
+    ]
+    odds = np.where(held, shares, 0.0)
+    if not odds.any():  # only such clips are here as the shares leave out
+        odds = np.asarray(held, dtype=float)
+    return 1 + int(draws.numpy.choice(len(shares), p=odds / odds.sum()))
 
 
 def _rows_of(shard: dict[str, Tensor], frames: int, people: int | None = None) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from idvid.training.likeness import identity_loss
 from idvid.training.objective import frame_levels
 from idvid.training.pool import ShardKind, ShardPool
 from idvid.training.sheets import VideoJudge
-from idvid.training.stage import start_part, write_parts
+from idvid.training.stage import Rule, start_part, write_parts
 from idvid.training.video_batch import batch_size, draw_batch, finish_batch, read_cached
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class VideoStage:
     """Flow matching on latents, and the identity-preservation loss on a few decoded faces."""
 
     name = "video"
+    rule = Rule(figure="flow", is_low_good=True)
 
     def __init__(self, settings: TrainingSettings, sources: VideoSources, device: str) -> None:
         self._settings = settings.video
@@ -72,7 +73,9 @@ class VideoStage:
         # A model that goes on from trained weights has its lessons in single frames behind it.
         size = batch_size(settings, draws, progress if self._is_fresh else 1.0)
         references = settings.references[size[1] > 1]
-        rows = draw_batch(self.pool, draws, size, self._slot_ids, references)
+        rows = draw_batch(
+            self.pool, draws, size, self._slot_ids, references, settings.people_shares
+        )
         batch = finish_batch(rows, settings, draws)
         level = frame_levels(*size, settings.level_mixture, draws.torch)
         predicted, flow = flow_losses(model, batch, level, draws.torch, settings.face_weight)

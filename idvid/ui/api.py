@@ -3,35 +3,20 @@
 Annotations are read by Gradio when the page is built, so they must not become strings here.
 """
 
-import json
 import tempfile
 from contextlib import closing
-from functools import singledispatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TypedDict
 
 from gradio import FileData
 from gradio.events import api as api_endpoint
 
 from idvid.pipeline.choosing import DEFAULT
-from idvid.ui import intake, text
+from idvid.ui import intake
 from idvid.ui.engine import Engine
 from idvid.ui.errors import polite
-from idvid.ui.runs import (
-    Checked,
-    Chunk,
-    Ended,
-    Event,
-    Finished,
-    Measured,
-    Progress,
-    Replanned,
-    Waiting,
-    run,
-)
-
-if TYPE_CHECKING:
-    from idvid.faces.quality import Finding
+from idvid.ui.public_events import GenerationEvent, PublicFinding, public_event, public_finding
+from idvid.ui.runs import run
 
 
 class Character(TypedDict, total=False):
@@ -50,30 +35,22 @@ class Settings(TypedDict, total=False):
     guidance_scale: float
     few_steps: bool
     model: str
+    extend: FileData | None
+    lora: str
+    adapter: str
+    cache: str
+    quantise: str
+    judge: str
 
 
-class GenerationEvent(TypedDict):
-    """One event of a run; fields that do not apply are empty."""
+class ModelOptions(TypedDict, total=False):
+    """What a model is loaded with; each has a default."""
 
-    stage: str
-    message: str
-    method: str
-    done: int
-    total: int
-    similarity: dict[str, list]
-    chunk: FileData | None
-    video: FileData | None
-    report: dict | None
-
-
-class PublicFinding(TypedDict):
-    """One thing to know about somebody's photos."""
-
-    character: str
-    photo: int | None
-    code: str
-    severity: str
-    message: str
+    lora: str
+    adapter: str
+    cache: str
+    quantise: str
+    judge: str
 
 
 class ReferenceFindings(TypedDict):
@@ -131,8 +108,9 @@ class Api:
             seed: Random seed; the same seed and inputs give the same video.
             methods: One or two of none, context, keyframes, locks, face_aware, full.
             settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10, model
-                as for `/load_model`; steps and guidance default to what suits the model; few_steps
-                false keeps a few-step student from making the steps.
+                and all options as for `/load_model`; steps and guidance default to what suits the
+                model; few_steps false keeps a few-step student from making the steps; extend, an
+                uploaded video that a VACE model goes on from.
         """
         raw = {
             "prompt": prompt,
@@ -161,15 +139,16 @@ class Api:
             findings = self.engine.check(intake.cast(characters)).findings
             return {"findings": [public_finding(finding) for finding in findings]}
 
-    def describe_model(self, model: str = DEFAULT) -> ModelDescription:
+    def describe_model(self, model: str = DEFAULT, options: ModelOptions = {}) -> ModelDescription:  # noqa: B006
         """Say a model's licence, download size, limits and device plan; loads nothing.
 
         Args:
             model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
                 owner/name on the Hub.
+            options: As for `/load_model`.
         """
         with polite():
-            offer = self.engine.offer(intake.model_name(model))
+            offer = self.engine.offer(intake.load_request(model, options))
             return {
                 "name": offer.choice.title,
                 "licence": offer.licence,
@@ -179,7 +158,11 @@ class Api:
                 "facts": dict(offer.facts),
             }
 
-    def load_model(self, model: str = DEFAULT) -> LoadingEvent:  # pyright: ignore[reportInvalidTypeForm]
+    def load_model(
+        self,
+        model: str = DEFAULT,
+        options: ModelOptions = {},  # noqa: B006
+    ) -> LoadingEvent:  # pyright: ignore[reportInvalidTypeForm]
         """Download a model if need be, and load it in place of the one in memory.
 
         Streams one event after another. `stage` is "download" (`share`: 0 to 1 of it is here),
@@ -189,93 +172,16 @@ class Api:
         Args:
             model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
                 owner/name on the Hub.
+            options: For VACE models: lora, a few-step LoRA as owner/name on the Hub, and :FILE where
+                it holds several; adapter, an identity adapter as owner/name; cache, none or
+                taylorseer; quantise, none, int8, fp8 or nf4. For all: judge, who measures: bundled,
+                auraface, or buffalo_l and antelopev2 for non-commercial research only.
         """
-        with polite(), closing(self.engine.bring(intake.model_name(model))) as steps:
+        with polite(), closing(self.engine.bring(intake.load_request(model, options))) as steps:
             for sentence, share in steps:
                 stage = "wait" if share is None else "download"
                 yield {"stage": stage, "message": sentence, "share": share}  # pyright: ignore[reportReturnType]
             yield {"stage": "ready", "message": self.engine.state, "share": None}  # pyright: ignore[reportReturnType]
-
-
-@singledispatch
-def public_event(event: Event) -> GenerationEvent:
-    """A run's event as the API sends it; registered per type below."""
-    return fields("end", message=event.message if isinstance(event, Ended) else "")
-
-
-@public_event.register(Waiting)
-def _(event: Waiting) -> GenerationEvent:
-    return fields("wait", message=event.message)
-
-
-@public_event.register(Checked)
-def _(event: Checked) -> GenerationEvent:
-    said = [finding.message for finding in event.findings]
-    words = text.unknown_words(event.unknown_words)
-    return fields("references", message=" ".join([*said, words]).strip())
-
-
-@public_event.register(Replanned)
-def _(event: Replanned) -> GenerationEvent:
-    return fields("plan", message=event.message)
-
-
-@public_event.register(Progress)
-def _(event: Progress) -> GenerationEvent:
-    return fields("step", method=event.method, done=event.done, total=event.total)
-
-
-@public_event.register(Chunk)
-def _(event: Chunk) -> GenerationEvent:
-    return fields("chunk", method=event.method, chunk=file_data(event.path))
-
-
-@public_event.register(Measured)
-def _(event: Measured) -> GenerationEvent:
-    return fields("similarity", method=event.method, similarity=event.new)
-
-
-@public_event.register(Finished)
-def _(event: Finished) -> GenerationEvent:
-    return fields(
-        "done",
-        method=event.method,
-        video=file_data(event.video),
-        report=json.loads(event.files[0].read_text()),
-    )
-
-
-def public_finding(finding: "Finding") -> PublicFinding:
-    """A finding as the API sends it."""
-    index = finding.photo_index
-    return {
-        "character": finding.character,
-        "photo": None if index is None else index + 1,
-        "code": finding.code,
-        "severity": finding.severity,
-        "message": finding.message,
-    }
-
-
-def fields(stage: str, **given: Any) -> GenerationEvent:  # noqa: ANN401
-    """An event with the fields that apply; the others are empty."""
-    empty: dict[str, Any] = {
-        "stage": stage,
-        "message": "",
-        "method": "",
-        "done": 0,
-        "total": 0,
-        "similarity": {},
-        "chunk": None,
-        "video": None,
-        "report": None,
-    }
-    return {**empty, **given}  # type: ignore[return-value]
-
-
-def file_data(path: Path) -> dict[str, Any]:
-    """A file for the client to download."""
-    return FileData(path=str(path), orig_name=path.name).model_dump()
 
 
 def add_api(engine: Engine) -> None:

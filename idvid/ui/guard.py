@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.components.api_component import Api
 
 from idvid.errors import InputError
 from idvid.ui import text
@@ -16,9 +17,10 @@ from idvid.ui.errors import polite
 from idvid.ui.intake import stored_upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gradio.block_function import BlockFunction
+    from gradio.blocks import Block
     from gradio.state_holder import SessionState
 
 MAX_DEPTH = 12
@@ -36,11 +38,18 @@ class GuardedBlocks(gr.Blocks):
     ) -> list[Any]:
         """Refuse foreign files, then do what Gradio does."""
         with polite():
+            inputs = [*inputs, *defaults(block_fn.inputs[len(inputs) :])]
             if len(inputs) != len(block_fn.inputs):
                 raise InputError(text.MALFORMED)
             for path in file_paths(inputs):
                 stored_upload(path)
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+
+def defaults(parameters: Sequence[Block]) -> list[object]:
+    """The last parameters of the API that a caller left out, as far as they have a default."""
+    values = [part.value for part in parameters if isinstance(part, Api)]
+    return [value for value in values if value is not None]
 
 
 def file_paths(value: object, depth: int = 0) -> Iterator[str]:

@@ -18,7 +18,7 @@ from idvid.config import MAX_CHARACTERS, MAX_PHOTOS, MAX_SEED
 from idvid.errors import IdvidError
 from idvid.media.image import read_image, shown_name
 from idvid.ui import intake, text
-from idvid.ui.characters import fill_slots, raw_characters, show_tabs
+from idvid.ui.characters import as_upload, fill_slots, raw_characters, show_tabs
 from idvid.ui.errors import polite
 from idvid.ui.layout import notes_html
 from idvid.ui.model_handlers import ModelHandlers, wire_models
@@ -86,7 +86,7 @@ class Handlers:
             form = self.page.form
             seed = secrets.randbelow(MAX_SEED + 1) if values[form.new_seed] else values[form.seed]
             asked = intake.run_request(self.raw_request({**values, form.seed: seed}))
-            self.engine.require_here(asked.model)
+            self.engine.require_here(asked.wish)
             self.stops.begin(request.session_hash)
             return {form.seed: seed, **begin_updates(self.page, asked)}
 
@@ -122,7 +122,8 @@ class Handlers:
 
     def raw_request(self, values: Values) -> dict[str, Any]:
         """The form as the API would send it."""
-        form = self.page.form
+        form, menu = self.page.form, self.page.form.menu
+        ending = values[menu.controls.ending]
         return {
             "prompt": values[form.prompt] or "",
             "characters": raw_characters(form.slots, values, values[form.shown]),
@@ -133,7 +134,9 @@ class Handlers:
                 "identity_strength": values[form.strength],
                 "num_steps": values[form.steps] or None,
                 "guidance_scale": values[form.guidance],
-                "model": intake.model_name(values[form.menu.name]),
+                "model": intake.model_name(values[menu.name]),
+                "extend": as_upload(ending) if ending else None,
+                **menu.options(values),
             },
         }
 
@@ -188,7 +191,7 @@ def wire_run(handlers: Handlers, quiet: dict[str, Any]) -> None:
     page, form = handlers.page, handlers.page.form
     inputs = form.inputs()
     screens = [part for screen in page.screens for part in screen.parts()]
-    said = [page.model_state, page.status, page.notes, page.comparison]
+    said = [page.model_state, page.status, page.notes, page.judge, page.comparison]
     outputs = [form.go, form.stop, form.seed, *said, *screens]
     form.check.click(
         handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.status

@@ -13,6 +13,7 @@ from gradio.utils import get_upload_folder
 from pydantic import BaseModel, ConfigDict, Field
 
 from idvid.config import (
+    CACHES,
     DEFAULTS,
     MAX_CHARACTERS,
     MAX_NAME_LENGTH,
@@ -22,15 +23,19 @@ from idvid.config import (
     MAX_SEED,
     METHODS,
     MIN_SECONDS,
+    QUANTISATIONS,
     GenerationSettings,
 )
 from idvid.errors import InputError
 from idvid.media.image import read_image
 from idvid.pipeline.choosing import DEFAULT
+from idvid.pipeline.extras import named_extras
 from idvid.scene_file import MAX_DESCRIPTION_LENGTH, validate_characters, validate_scene
 from idvid.types import Character, Scene
 from idvid.ui import text
+from idvid.ui.engine import Wish
 from idvid.ui.runs import RunRequest
+from idvid.ui.vace_controls import MAX_SOURCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,15 +71,50 @@ class CharacterRequest(BaseModel):
     description: Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH)] = ""
 
 
-class SettingsRequest(BaseModel):
-    """The advanced settings, each with its default."""
+class OptionsRequest(BaseModel):
+    """What a model is loaded with, each with its default; `named_extras` has the rules."""
 
     model_config = STRICT
+    lora: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
+    adapter: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
+    cache: Annotated[str, Field(max_length=MAX_SOURCE)] = "none"
+    quantise: Annotated[str, Field(max_length=MAX_SOURCE)] = "none"
+    judge: Annotated[str, Field(max_length=MAX_SOURCE)] = text.BUNDLED_JUDGE
+
+    def wish(self, model: str) -> Wish:
+        """A model with these, in a stranger's name.
+
+        Raises:
+            InputError: one of them breaks a rule.
+        """
+        if self.judge not in text.JUDGE_LABELS:
+            raise InputError(RULES["judge"])
+        extras = named_extras(
+            lora=self.lora.strip(),
+            adapter=self.adapter.strip(),
+            cache=self.cache,
+            quantise=self.quantise,
+            is_public=True,
+        )
+        return Wish(model=model, extras=extras, judge=self.judge)
+
+
+class LoadRequest(BaseModel):
+    """A model to look at or to load."""
+
+    model_config = STRICT
+    options: OptionsRequest
+
+
+class SettingsRequest(OptionsRequest):
+    """The advanced settings, each with its default."""
+
     identity_strength: Annotated[float, Field(ge=0, le=1.5)] = DEFAULTS.identity_strength
     num_steps: Annotated[int, Field(ge=1, le=100)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=10)] | None = None
     few_steps: bool = DEFAULTS.few_steps
     model: Annotated[str, Field(max_length=MAX_MODEL_NAME)] = DEFAULT
+    extend: Upload | None = None
 
 
 class CastRequest(BaseModel):
@@ -104,8 +144,16 @@ RULES = {
     "seed": f"The seed must be a whole number from 0 to {MAX_SEED}.",
     "methods": text.METHOD_COUNT,
     "settings": (
-        "Settings may hold identity_strength, num_steps, guidance_scale, few_steps and model, no more."
+        "Settings may hold identity_strength, num_steps, guidance_scale, few_steps, model, extend, "
+        "lora, adapter, cache, quantise and judge, no more."
     ),
+    "options": "Options may hold lora, adapter, cache, quantise and judge, no more.",
+    "lora": "The LoRA must be owner/name on the Hub, and :FILE where it holds several.",
+    "adapter": "The adapter must be owner/name on the Hub.",
+    "cache": f"The cache must be one of {', '.join(CACHES)}.",
+    "quantise": f"The quantisation must be one of {', '.join(QUANTISATIONS)}.",
+    "judge": f"The judge must be one of {', '.join(text.JUDGE_LABELS)}.",
+    "extend": "What to go on from must be one uploaded video.",
     "few_steps": "few_steps must be true or false.",
     "identity_strength": "Identity strength must be a number from 0 to 1.5.",
     "num_steps": "Steps must be a whole number from 1 to 100.",
@@ -146,16 +194,28 @@ def run_request(raw: dict[str, Any]) -> RunRequest:
     if len(set(form.methods)) < len(form.methods) or not set(form.methods) <= set(METHODS):
         raise InputError(text.METHOD_COUNT)
     strength, few_steps = form.settings.identity_strength, form.settings.few_steps
+    ending = form.settings.extend
     return RunRequest(
         scene=scene,
         settings=tuple(
             GenerationSettings(method=m, identity_strength=strength, few_steps=few_steps)
             for m in form.methods
         ),
-        model=form.settings.model,
         num_steps=form.settings.num_steps,
         guidance_scale=form.settings.guidance_scale,
+        wish=form.settings.wish(form.settings.model),
+        ending=None if ending is None else stored_upload(ending.path),
     )
+
+
+def load_request(model: object, options: object) -> Wish:
+    """Read what is to be looked at or loaded.
+
+    Raises:
+        InputError: a name breaks a rule.
+        ValidationError: the form is wrong; `sentence` tells how.
+    """
+    return LoadRequest.model_validate({"options": options}).options.wish(model_name(model))
 
 
 def model_name(raw: object) -> str:

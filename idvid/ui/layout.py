@@ -65,8 +65,9 @@ class Form:
             self.steps,
             self.guidance,
         }
-        scene = {self.menu.name, self.shown, self.prompt, self.seconds, self.methods}
-        return scene | settings | of_slots
+        ending = self.menu.controls.ending
+        scene = {ending, self.shown, self.prompt, self.seconds, self.methods}
+        return self.menu.inputs() | scene | settings | of_slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,7 @@ class Page:
     clock: gr.Timer
     status: gr.HTML
     notes: gr.HTML
+    judge: gr.HTML  # who measured, under the drift panels
     screens: tuple[Screen, Screen]
     comparison: gr.Image
 
@@ -113,6 +115,7 @@ def build_page(example_titles: Sequence[str]) -> Page:
             notes = gr.HTML(visible=False, elem_id="notes", container=True, padding=True)
             with gr.Row():
                 screens = (build_screen(1), build_screen(2))
+            judge = gr.HTML(visible=False, elem_id="judge-note", padding=False)
             comparison = gr.Image(
                 label=text.COMPARISON,
                 show_label=False,
@@ -129,6 +132,7 @@ def build_page(example_titles: Sequence[str]) -> Page:
         clock=clock,
         status=status,
         notes=notes,
+        judge=judge,
         screens=screens,
         comparison=comparison,
     )

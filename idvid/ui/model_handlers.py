@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003 - Gradio reads annotations
 from contextlib import closing
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from idvid.ui import intake, text
+from idvid.ui.engine import Wish
 from idvid.ui.errors import polite
 from idvid.ui.model_menu import (
     busy_updates,
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from idvid.pipeline.offers import Offer
     from idvid.ui.engine import Engine
     from idvid.ui.layout import Page
+    from idvid.ui.model_menu import ModelMenu
 
+Values = dict[Any, Any]  # component -> its value
 Updates = dict[Any, Any]  # component -> new value or properties
 
 
@@ -38,28 +42,54 @@ class ModelHandlers:
     def greet(self) -> Updates:
         """A new page: what the default model is; its settings too if the form is not made for it."""
         with polite():
-            offer = self.engine.offer(first_choice())
+            offer = self.engine.offer(Wish(model=first_choice()))
             settings = {} if offer.choice.source is None else suited_updates(self.page, offer)
-            return {**offer_updates(self.menu, offer), **settings}
+            said = escape(self.engine.about_judge(text.BUNDLED_JUDGE))
+            return {**offer_updates(self.menu, offer), **settings, self.menu.judge_about: said}
 
-    def look(self, name: Any) -> Updates:  # noqa: ANN401 - whatever was sent
+    def look(self, values: Values) -> Updates:
         """Another model was chosen: say what it is, and set the form to what suits it."""
         with polite():
-            offer = self.engine.offer(intake.model_name(name))
+            offer = self.engine.offer(intake.load_request(values[self.menu.name], {}))
+            if offer.fit.options is not None:  # it takes what the controls hold
+                offer = self.engine.offer(self.wish(values))
             return {**offer_updates(self.menu, offer), **suited_updates(self.page, offer)}
 
-    def load(self, name: Any, request: gr.Request) -> Iterator[Updates]:  # noqa: ANN401
+    def look_again(self, values: Values) -> Updates:
+        """Something was added to the model or taken away: say what that makes of it."""
+        with polite():
+            return offer_updates(self.menu, self.engine.offer(self.wish(values)))
+
+    def look_at_judge(self, values: Values) -> Updates:
+        """Another judge was chosen: say its licence; it may have to be downloaded."""
+        with polite():
+            wish = self.wish(values)
+            said: Updates = {self.menu.judge_about: escape(self.engine.about_judge(wish.judge))}
+            if wish.judge != text.BUNDLED_JUDGE:
+                said[self.menu.load] = gr.Button(text.LOAD_FETCHED)
+            return said
+
+    def wish(self, values: Values) -> Wish:
+        """What the menu says.
+
+        Raises:
+            InputError: something in it breaks a rule.
+        """
+        return intake.load_request(values[self.menu.name], self.menu.options(values))
+
+    def load(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """Fetch a model if need be, and load it."""
         with polite():
+            wish = self.wish(values)
             self.stops.begin(request.session_hash)
             stopped = self.stops.flag(request.session_hash).is_set
-            with closing(self.engine.bring(intake.model_name(name))) as steps:
+            with closing(self.engine.bring(wish)) as steps:
                 for said in steps:
                     yield busy_updates(self.menu, *said)
                     if stopped():
                         yield idle_updates(self.menu, text.LOAD_CANCELLED)
                         return
-            offer = self.engine.offer(intake.model_name(name))
+            offer = self.engine.offer(wish)
             yield {
                 **loaded_updates(self.menu, offer),
                 self.page.model_state: status_html(self.engine.state),
@@ -90,17 +120,32 @@ def suited_updates(page: Page, offer: Offer) -> Updates:
 def described(page: Page) -> list[Any]:
     """Everything that changes when a model is looked at."""
     menu, form = page.form.menu, page.form
-    return [menu.facts, menu.status, menu.load, form.steps, form.guidance, form.methods]
+    return [*offered(menu), menu.judge_about, form.steps, form.guidance, form.methods]
+
+
+def offered(menu: ModelMenu) -> list[Any]:
+    """Everything that says what a model is and needs."""
+    controls = menu.controls
+    parts = [controls.box, controls.ending, *controls.of_model.values()]
+    return [menu.facts, menu.status, menu.load, *parts]
 
 
 def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     """Connect the menu's events; none of them is part of the API."""
     menu, shown = handlers.menu, described(handlers.page)
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
-    menu.name.change(handlers.look, menu.name, shown, **quiet)
+    menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
+    controls, again = menu.controls, (handlers.look_again, menu.inputs(), offered(menu))
+    for box in (controls.lora, controls.adapter):
+        box.blur(*again, **quiet)
+        box.submit(*again, **quiet)
+    for choice in (controls.cache, controls.quantise):
+        choice.input(*again, **quiet)
+    about = [menu.judge_about, menu.load]
+    menu.judge.input(handlers.look_at_judge, menu.inputs(), about, **quiet)
     loading = menu.load.click(
         handlers.load,
-        menu.name,
+        menu.inputs(),
         progress,
         concurrency_id="load",
         concurrency_limit=2,

@@ -14,6 +14,7 @@ import gradio as gr
 from idvid.pipeline.choosing import BUNDLED, DEFAULT, MENU
 from idvid.runtime import asked_model
 from idvid.ui import text
+from idvid.ui.vace_controls import VaceControls, build_controls, control_updates
 
 if TYPE_CHECKING:
     from idvid.pipeline.offers import Offer
@@ -28,8 +29,19 @@ class ModelMenu:
     name: gr.Dropdown
     facts: gr.HTML
     status: gr.HTML
+    controls: VaceControls
+    judge: gr.Dropdown
+    judge_about: gr.HTML
     load: gr.Button
     cancel: gr.Button
+
+    def inputs(self) -> set[Any]:
+        """Every component that says what is to be loaded."""
+        return {self.name, self.judge, *self.controls.of_model.values()}
+
+    def options(self, values: dict[Any, Any]) -> dict[str, Any]:
+        """What the model is to be loaded with, as the API would send it."""
+        return {"judge": values[self.judge], **self.controls.options(values)}
 
 
 def build_menu() -> ModelMenu:
@@ -44,11 +56,29 @@ def build_menu() -> ModelMenu:
             elem_id="model-name",
         )
         facts = gr.HTML(elem_id="model-facts", padding=False)
+        controls = build_controls()
+        judge = gr.Dropdown(
+            [(label, key) for key, label in text.JUDGE_LABELS.items()],
+            value=text.BUNDLED_JUDGE,
+            label=text.JUDGE_LABEL,
+            info=text.JUDGE_INFO,
+            elem_id="judge",
+        )
+        judge_about = gr.HTML(elem_id="judge-about", padding=False)
         status = gr.HTML(visible=False, elem_id="model-status", padding=False)
         with gr.Row():
             load = gr.Button(text.LOAD, size="sm", interactive=False, elem_id="load")
             cancel = gr.Button(text.CANCEL_LOAD, size="sm", visible=False, elem_id="cancel-load")
-    return ModelMenu(name=name, facts=facts, status=status, load=load, cancel=cancel)
+    return ModelMenu(
+        name=name,
+        facts=facts,
+        status=status,
+        controls=controls,
+        judge=judge,
+        judge_about=judge_about,
+        load=load,
+        cancel=cancel,
+    )
 
 
 def first_choice() -> str:
@@ -84,6 +114,7 @@ def offer_updates(menu: ModelMenu, offer: Offer) -> Updates:
     return {
         menu.facts: facts_html(offer),
         menu.status: gr.HTML(visible=False),
+        **control_updates(menu.controls, offer),
         menu.load: gr.Button(
             text.LOAD_FETCHED if needs_download else text.LOAD, interactive=not offer.fit.problem
         ),

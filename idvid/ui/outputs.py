@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatchmethod
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -53,6 +54,7 @@ class RunView:
         words = text.unknown_words(event.unknown_words)
         return {
             self.page.notes: gr.HTML(notes_html(event.findings, words), visible=True),
+            self.page.judge: gr.HTML(escape(event.judge), visible=True),
             self.page.status: status_html(text.STARTED),
         }
 
@@ -109,6 +111,7 @@ def begin_updates(page: Page, request: RunRequest) -> Updates:
     updates: Updates = {
         page.status: status_html(text.QUEUED),
         page.notes: gr.HTML(visible=False),
+        page.judge: gr.HTML(visible=False),
         page.comparison: gr.Image(None, visible=False),
         **button_updates(page, running=True),
     }

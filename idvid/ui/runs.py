@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from idvid.media.video import SegmentWriter, concat
-from idvid.pipeline.choosing import DEFAULT
 from idvid.types import SteppedDown, WindowDone
 from idvid.ui import text
+from idvid.ui.engine import DEFAULT_WISH, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -40,7 +40,8 @@ class RunRequest:
 
     scene: Scene
     settings: tuple[GenerationSettings, ...]
-    model: str = DEFAULT  # as `idvid.pipeline.choosing.choose_public` reads it
+    wish: Wish = DEFAULT_WISH
+    ending: Path | None = None  # an uploaded video to go on from
     num_steps: int | None = None  # instead of the settings'; None is what suits the model
     guidance_scale: float | None = None  # the same
 
@@ -58,12 +59,14 @@ class Checked:
 
     findings: tuple[Finding, ...]
     unknown_words: tuple[str, ...]
+    judge: str  # who measures, and what that licence asks, in sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
     """Memory ran out, and the run goes on with a lower device plan."""
 
+    method: str  # at work when that happened
     message: str
 
 
@@ -136,27 +139,29 @@ def run(
     checked = engine.check(request.scene.characters)
     checked.raise_if_refused()
     with ExitStack() as stack:
-        model = yield from held(request.model, engine, stack, stopped)
+        model = yield from held(request.wish, engine, stack, stopped)
         if model is None:
             yield Ended(message=text.STOPPED_EMPTY)
             return
         unknown = tuple(model.pipeline.unknown_words(request.scene))
-        yield Checked(findings=checked.findings, unknown_words=unknown)
+        judge = engine.judge(request.wish.judge, model)
+        about = engine.about_judge(request.wish.judge, judge)
+        yield Checked(findings=checked.findings, unknown_words=unknown, judge=about)
+        before = None if request.ending is None else engine.ending(request.ending, model)
         settings = suited(request, model)
-        lanes = [
-            Lane(s.method, partial(engine.meter, request.scene, checked), engine) for s in settings
-        ]
-        with closing(engine.make(model, request.scene, checked, settings)) as made:
+        meter = partial(engine.meter, request.scene, checked, judge)
+        lanes = [Lane(s.method, meter, engine) for s in settings]
+        with closing(engine.make(model, request.scene, checked, settings, before)) as made:
             yield from follow(made, lanes, folder, stopped)
         yield from finish([lane for lane in lanes if lane.segments], engine, folder)
         yield Ended(message=last_words(lanes, is_stopped=stopped()))
 
 
 def held(
-    name: str, engine: Engine, stack: ExitStack, stopped: Callable[[], bool]
+    wish: Wish, engine: Engine, stack: ExitStack, stopped: Callable[[], bool]
 ) -> Generator[Event, None, LoadedModel | None]:
     """The model of a run, kept until the stack unwinds; None if a stop came first."""
-    waiting = engine.hold(name)
+    waiting = engine.hold(wish)
     stack.callback(waiting.close)
     while not stopped():
         try:
@@ -230,7 +235,8 @@ def follow(
             yield lane.write(event, folder)
             yield lane.measure(event)
         elif isinstance(event, SteppedDown):
-            yield Replanned(message=event.message)
+            message = text.replanned(one.method, event.message)
+            yield Replanned(method=one.method, message=message)
         elif not stopped():
             lane.steps_done, lane.steps_total = event.done, event.total
             yield progress(lanes, lane.method, time.monotonic() - started)

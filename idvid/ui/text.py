@@ -12,11 +12,13 @@ from idvid.config import (
     METHODS,
     MIN_SECONDS,
 )
-from idvid.hub import size_text
+from idvid.hub import CATALOGUE, size_text
 
 if TYPE_CHECKING:
     from idvid.hub import DownloadProgress
 
+BUNDLED_JUDGE, BUNDLED_JUDGE_TITLE = "bundled", "dlib's face network"
+PACKS = tuple(card for card in CATALOGUE if card.kind == "faces")
 TITLE = "idvid"
 INTRO = (
     "# idvid\n"
@@ -82,6 +84,25 @@ MODEL_LABELS = {
     "vace-14b": "Wan2.1 VACE 14B: photoreal, for large GPUs",
     "auto": "auto: the best that fits this machine",
 }
+LORA_LABEL = "Few-step LoRA (optional)"
+LORA_INFO = (
+    "A LoRA on the Hub, with :file where it holds several. Most want 4 steps and guidance 1: set both "
+    "under Advanced."
+)
+ADAPTER_LABEL = "Identity adapter (optional)"
+ADAPTER_INFO = "An adapter on the Hub that idvid trained for this model."
+CACHE_LABEL, QUANTISE_LABEL = "Cache", "Quantised weights"
+CACHE_INFO = "Taylorseer: about half the work, small changes."
+QUANTISE_INFO = "Less GPU memory, small changes; needs a GPU."
+ENDING_LABEL = "Go on from the end of this video (optional)"
+JUDGE_LABEL = "Who measures (the judge)"
+JUDGE_INFO = (
+    "A face recogniser that the model never sees; another one than idvid's own is downloaded."
+)
+JUDGE_LABELS = {
+    BUNDLED_JUDGE: f"bundled: {BUNDLED_JUDGE_TITLE}",
+    **{card.key: card.key for card in PACKS},
+}
 LOAD, LOAD_FETCHED, CANCEL_LOAD = "Load", "Download and load", "Cancel"
 LOAD_CANCELLED = "Cancelled; what arrived is kept, and the next try goes on from there."
 LOAD_FAILED = "The model was not loaded; see the message."
@@ -104,8 +125,8 @@ UNEXPECTED = (
     "fails again try other photos or a shorter video."
 )
 NOT_AN_UPLOAD = (
-    "Photos must be uploaded to this server first: web addresses and server paths are refused. "
-    "Save the picture and upload the file."
+    "Photos and videos must be uploaded to this server first: web addresses and server paths are "
+    "refused. Save the file and upload it."
 )
 CHARACTER_FIELDS = "Give name, photos and, if you like, description, and nothing else."
 MALFORMED = "The request does not have the form that the API page describes; compare the fields."
@@ -127,8 +148,20 @@ def ready(title: str, why: str, plan: str | None) -> str:
 
 
 def not_here(title: str) -> str:
-    """Refusal of a run with a model that was never downloaded."""
-    return f"The model {title} is not on this machine yet; open Model and press Download and load."
+    """Refusal of a run with something that was never downloaded."""
+    return f"{title} is not on this machine yet; open Model and press Download and load."
+
+
+def judge(name: str, licence: str, notice: str) -> str:
+    """Who measures, and what its licence asks."""
+    if name == BUNDLED_JUDGE:
+        name = BUNDLED_JUDGE_TITLE
+    return f"Judge: {name}, licence {licence}. {notice}".strip()
+
+
+def replanned(method: str, message: str) -> str:
+    """Memory ran out while one of the methods was at work."""
+    return f"{METHOD_LABELS[method].partition(' (')[0]}: {message}"
 
 
 def download(step: DownloadProgress) -> str:

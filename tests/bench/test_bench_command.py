@@ -10,6 +10,7 @@ from idvid.bench.quality import DRIFT, PRESENCE, SWAP_TWO
 from idvid.bench.statistics import mean
 from idvid.bench.watch import Score
 from idvid.cli import main
+from idvid.config import FEW_STEPS, FULL_STEPS
 from idvid.errors import InputError
 
 TINY = ("--people", "2", "--pairs", "1", "--trios", "0", "--seconds", "1", "--steps", "1")
@@ -48,7 +49,16 @@ def test_the_fast_model_meets_its_teacher_at_as_many_steps():
     call = call_of("quality", words)
     assert (call.contender.settings.few_steps, call.against.settings.few_steps) == (True, False)
     assert call.against.settings.num_steps == 4
-    assert not call_of("quality", arguments("quality", "--full")).contender.settings.few_steps
+    full = call_of("quality", arguments("quality", "--full")).contender.settings
+    assert (full.few_steps, full.num_steps) == (False, FULL_STEPS)
+
+
+def test_without_a_number_of_steps_it_is_what_suits_the_model():
+    assert call_of("quality", arguments("quality")).contender.settings.num_steps == FEW_STEPS
+    guided = arguments("quality", "--against", "b", "--against-guidance", "3")
+    call = call_of("quality", guided)
+    assert call.contender.settings.num_steps == FEW_STEPS
+    assert call.against.settings.num_steps == FULL_STEPS
 
 
 @pytest.mark.parametrize(

@@ -32,3 +32,10 @@ def pipeline(tiny_folder):
 @pytest.fixture(scope="module")
 def references():
     return made_up_faces.references(2, 1)
+
+
+@pytest.fixture
+def no_hub(monkeypatch, tmp_path):
+    """An empty cache, and no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -19,7 +19,7 @@ def machine(gib, ram=64, gpus=1):
 
 def auto(here):
     def plan_of(choice):
-        return fit_here(choice, here, None, "none").plan
+        return fit_here(choice, here, None).plan
 
     return choose(AUTO, lambda: pick_best(here, plan_of))
 
@@ -44,23 +44,17 @@ def test_auto_takes_the_best_that_fits_and_says_why(here, name, why):
 
 def offer(name, here, **options):
     choice = choose(name, lambda: None)
-    return describe(choice, fit_here(choice, here, VaceOptions(**options), "none"))
+    return describe(choice, fit_here(choice, here, VaceOptions(**options)))
 
 
 def test_windows_shrink_until_they_fit():
     choice = choose("vace-14b", lambda: None)
-    fit = fit_here(choice, machine(7.6), None, "none")
+    fit = fit_here(choice, machine(7.6), None)
     assert fit.options.window_frames == fit.pass_frames < 81
     assert fit.plan.name == "group-offload"
-    nothing = fit_here(choice, machine(1), None, "none")
+    nothing = fit_here(choice, machine(1), None)
     assert nothing.plan is None
     assert "needs at least" in nothing.problem
-
-
-@pytest.fixture
-def no_hub(monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def test_licence_limits_and_plan_are_said_without_the_hub(no_hub):

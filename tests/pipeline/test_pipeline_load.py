@@ -87,7 +87,7 @@ def test_out_of_memory_steps_down_says_so_and_makes_the_same_video(
     model = drain(loader.hold(loader.choose(str(vace_folder))))[1]
     stream = (vace_scene, vace_references, settings, lambda: False)
     expected = [e for e in model.stream(*stream) if isinstance(e, WindowDone)]
-    planned = fit_here(model.choice, GPU, SIZE, "none").plan
+    planned = fit_here(model.choice, GPU, SIZE).plan
     model = LoadedModel(model.choice, model.pipeline, planned)
     on_cpu = partial(apply_plan, device=torch.device("cpu"))
     monkeypatch.setattr("idvid.pipeline.vace_load.apply_plan", on_cpu)

@@ -8,16 +8,15 @@ import weakref
 import pytest
 import torch
 import wan_tiny
-from safetensors.torch import save_file
 from test_pipeline_load import drain
 
 from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import ModelRef
 from idvid.models.wan_attach import is_attached
 from idvid.pipeline import loader as loaders
+from idvid.pipeline.extras import NOTHING_ADDED, named_extras
 from idvid.pipeline.load import load_model
 from idvid.pipeline.loader import BUSY, Loader
-from idvid.pipeline.offers import Extras
 from idvid.pipeline.vace_options import VaceOptions
 
 SIZE = VaceOptions(**wan_tiny.VACE_SIZE)
@@ -47,8 +46,8 @@ class Watching:
         return pipeline
 
 
-def use(loader, name):
-    drain(loader.hold(loader.choose(str(name))))
+def use(loader, name, extras=NOTHING_ADDED):
+    drain(loader.hold(loader.choose(str(name), extras)))
     loader.release()
 
 
@@ -133,23 +132,30 @@ def test_a_model_that_is_damaged_is_let_go_and_the_next_one_loads(tiny_folder, t
 
 def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp_path):
     wan_tiny.adapter().save(tmp_path / "adapter")
-    (tmp_path / "lora").mkdir()
-    source = torch.Generator().manual_seed(0)
-    down, up = (torch.randn(shape, generator=source) for shape in ((2, 24), (24, 2)))
-    name = "transformer.blocks.0.attn1.to_q.lora_{}.weight"
-    for file in ("other", "few"):
-        weights = {name.format("A"): down, name.format("B"): up}
-        save_file(weights, tmp_path / "lora" / f"{file}.safetensors")
-    extras = Extras(adapter=str(tmp_path / "adapter"), lora=f"{tmp_path / 'lora'}:few.safetensors")
-    loader, plain = Loader(SIZE, extras=extras), Loader(SIZE)
-    for each in (loader, plain):
-        use(each, vace_folder)
+    wan_tiny.save_loras(tmp_path / "lora", "other", "few")
+    extras = named_extras(
+        adapter=str(tmp_path / "adapter"),
+        lora=f"{tmp_path / 'lora'}:few.safetensors",
+        cache="taylorseer",
+    )
+    loader, queries = Loader(SIZE), []
+    for each in (NOTHING_ADDED, extras):
+        use(loader, vace_folder, each)
+        transformer = loader.current.pipeline.transformer
+        queries.append(transformer.blocks[0].attn1.to_q.weight.clone())
     assert list(loader.fetch(loader.current.choice)) == []
-    assert is_attached(loader.current.pipeline.transformer)
-    queries = [
-        each.current.pipeline.transformer.blocks[0].attn1.to_q.weight for each in (plain, loader)
-    ]
+    assert is_attached(transformer)
+    assert transformer.is_cache_enabled
+    assert loader.current.pipeline.options.shift == 5.0
     assert not torch.equal(*queries)
+
+
+def test_extras_are_refused_where_nothing_takes_them(tiny_folder):
+    loader = Loader()
+    extras = named_extras(lora="a/b", quantise="fp8")
+    for name in (str(tiny_folder), "bundled"):
+        with pytest.raises(ModelError, match="take no LoRA and no quantisation; leave that out"):
+            use(loader, name, extras)
 
 
 def test_a_stranger_opens_no_folder(monkeypatch, tmp_path, tiny_folder):

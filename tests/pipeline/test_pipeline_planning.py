@@ -10,10 +10,13 @@ from diffusers import WanVACEPipeline
 
 from idvid.cli import main
 from idvid.errors import ModelError
+from idvid.hub import size_text
 from idvid.models.wan_memory import VideoRequest
+from idvid.pipeline.extras import NOTHING_ADDED, added_bytes, additions, named_extras
 from idvid.pipeline.plan_text import CARDS_GIB, PlanQuestion, answer, plan_table
 from idvid.pipeline.planning import bare_pipeline
-from idvid.runtime import GIB, TRANSFORMER, VAE, Machine, make_plan
+from idvid.runtime import GIB, TRANSFORMER, VAE, AddedBytes, Machine, make_plan
+from idvid.runtime.peaks import free_for
 from tests import wan_tiny
 from tests.hub_server import LoopbackHub
 
@@ -32,7 +35,7 @@ def root(tmp_path_factory):
 def question(**changes):
     asked = {
         "model": SMALL,
-        "quantise": "none",
+        "extras": NOTHING_ADDED,
         "num_frames": 81,
         "height": 480,
         "width": 832,
@@ -161,3 +164,66 @@ def test_of_a_model_on_the_hub_only_settings_are_fetched(root, tmp_path):
     assert done.stdout.startswith("tiny-vace: plan gpu")
     assert any(path.endswith("transformer/config.json") for path in fetched)
     assert not [path for path in fetched if path.endswith(".safetensors")]
+
+
+def parts_of(folder):
+    """An adapter and two LoRAs in folders, and what their files weigh: layers, all, one LoRA."""
+    wan_tiny.adapter().save(folder / "adapter")
+    wan_tiny.save_loras(folder / "loras", "few", "other")
+    weights = {f: f.stat().st_size for f in folder.rglob("*.safetensors")}
+    adapter = {f: size for f, size in weights.items() if "adapter" in f.parts}
+    layers = sum(size for f, size in adapter.items() if f.parent.name == "identity_layers")
+    return layers, sum(adapter.values()), weights[folder / "loras" / "few.safetensors"]
+
+
+def test_an_adapter_and_a_lora_count_by_their_files(tmp_path):
+    layers, adapter, lora = parts_of(tmp_path)
+    extras = named_extras(
+        adapter=str(tmp_path / "adapter"), lora=f"{tmp_path / 'loras'}:few.safetensors"
+    )
+    added = added_bytes(additions(extras))
+    assert (added.layers, added.beside) == (layers, adapter - layers + lora)
+    bare, machine = bare_pipeline(SMALL), Machine(gpu_free=(80 * GIB,), ram_free=64 * GIB)
+    request = VideoRequest()
+    plain, full = (
+        make_plan(bare.footprint(request, more), machine) for more in (AddedBytes(), added)
+    )
+    assert full.peak_vram[0] - plain.peak_vram[0] == layers
+    assert full.ram - plain.ram == adapter + lora
+
+
+def test_an_adapter_moves_a_plan_that_was_near_its_limit():
+    bare, request = bare_pipeline(SMALL), VideoRequest()
+    peak = make_plan(bare.footprint(request), Machine(gpu_free=(80 * GIB,), ram_free=64 * GIB))
+    tight = Machine(gpu_free=(free_for(peak.peak_vram[0]),), ram_free=64 * GIB)
+    heavy = AddedBytes(layers=GIB, beside=0)
+    names = [make_plan(bare.footprint(request, m), tight).name for m in (AddedBytes(), heavy)]
+    assert names == ["gpu", "encoder-off"]
+
+
+def test_layers_of_an_adapter_are_streamed_with_their_blocks():
+    machine = Machine(gpu_free=(7 * GIB,), ram_free=64 * GIB)
+    bare, request = bare_pipeline(SMALL), VideoRequest()
+    plain, full = (
+        make_plan(bare.footprint(request, AddedBytes(layers=n)), machine) for n in (0, 300 << 20)
+    )
+    assert plain.name == full.name == "group-offload"
+    assert 0 < full.peak_vram[0] - plain.peak_vram[0] < 60 << 20
+
+
+def test_the_command_counts_what_is_added_and_says_so(tmp_path, capsys):
+    _, adapter, _ = parts_of(tmp_path)
+    arguments = ["plan", "--model", SMALL, "--vram", "24", "--adapter", str(tmp_path / "adapter")]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("Adapter: adapter: ")
+    assert said.endswith(f"{size_text(adapter)} on this machine.")
+    assert str(tmp_path) not in said
+
+
+def test_what_the_hub_does_not_say_is_named_as_not_counted(no_hub, capsys):
+    assert (
+        main(["plan", "--model", SMALL, "--vram", "24", "--lora", "some/lora:a.safetensors"]) == 0
+    )
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("LoRA: some/lora, not counted in the plan: ")

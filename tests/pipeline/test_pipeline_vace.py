@@ -70,7 +70,7 @@ def test_strength_zero_is_the_stock_pipeline_bit_for_bit(
     assert not np.array_equal(strong, expected)
 
 
-@pytest.mark.parametrize(("strength", "scale"), [(0.8, 1.0), (0.4, 0.5)])
+@pytest.mark.parametrize(("strength", "scale"), [(1.0, 1.0), (0.5, 0.5)])
 def test_strength_is_the_conditioning_scale_of_the_stock_pipeline_with_references(
     pipeline, stock, vace_scene, vace_references, strength, scale
 ):

@@ -39,7 +39,7 @@ class TinyRun:
 
 def collect(run, plan):
     """All events, and the plan that the run returned."""
-    events, stream = [], run_with_plan(plan, run.events, run.place)
+    events, stream = [], run_with_plan(lambda: run.plan, run.events, run.place)
     while True:
         try:
             events.append(next(stream))
@@ -73,6 +73,25 @@ def test_it_steps_down_once_says_so_and_keeps_the_request(windows_before):
     assert windows == [0, 3], "every window once"
 
 
+def test_the_second_of_two_runs_steps_down_from_where_the_first_one_left_the_model():
+    """Both begin on the same plan; the first runs out, and a window later the second does."""
+    first = TinyRun(PLAN, limit=step_down(PLAN).peak_vram[0])
+    second = TinyRun(PLAN, limit=10**15, windows_before=1)
+    now = [PLAN]
+
+    def place(plan):
+        now[0] = first.plan = second.plan = plan
+
+    lanes = [run_with_plan(lambda: now[0], run.events, place) for run in (first, second)]
+    next(lanes[1])
+    list(lanes[0])
+    assert now[0].name == "encoder-off"
+    second.limit = step_down(now[0]).peak_vram[0]
+    (note,) = [e for e in lanes[1] if isinstance(e, SteppedDown)]
+    assert note.message.startswith("Out of memory with plan encoder-off; going on with ")
+    assert note.plan == now[0].name != "encoder-off"
+
+
 def test_a_second_time_is_one_sentence():
     run = TinyRun(PLAN, limit=0)
     with pytest.raises(ModelError, match=r"with plan gpu and again with encoder-off; .*\.$"):
@@ -98,7 +117,7 @@ def test_nothing_of_the_failed_run_is_held_while_the_model_is_placed_again():
 
     gc.disable()
     try:
-        list(run_with_plan(PLAN, run.events, place))
+        list(run_with_plan(lambda: run.plan, run.events, place))
     finally:
         gc.enable()
     assert alive == [[False]]
@@ -114,7 +133,7 @@ def test_a_full_main_memory_counts_too():
             torch.empty(2**50, dtype=torch.uint8)  # the allocator refuses a petabyte
         yield from run.events()
 
-    events = list(run_with_plan(PLAN, events, run.place))
+    events = list(run_with_plan(lambda: run.plan, events, run.place))
     assert isinstance(events[0], SteppedDown)
 
 
@@ -124,4 +143,4 @@ def test_another_error_passes_unchanged():
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        list(run_with_plan(PLAN, broken, lambda _plan: pytest.fail("placed again")))
+        list(run_with_plan(lambda: PLAN, broken, lambda _plan: pytest.fail("placed again")))

@@ -1,6 +1,7 @@
 """Laws of the loop and of the stages, on real shards and tiny models."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,26 @@ def test_video_training_lowers_the_loss(tiny, sources, tmp_path):
     assert isinstance(load_part("transformer", tmp_path / "model" / "transformer"), nn.Module)
 
 
+def test_the_best_look_at_held_out_people_is_what_a_run_leaves(tiny, sources, tmp_path):
+    flows = [0.9, 0.5, math.nan, 0.6, 0.7]  # of four steps, and of the end
+    changes = replace(tiny.video.optimiser, num_steps=4, learning_rate=5e-3, sheet_minutes=0.0)
+    stage = video_stage(tiny, sources, optimiser=changes)
+    looks, left = iter(flows), []
+
+    def looks_at(model, sheet):
+        left.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"flow": next(looks)}
+
+    stage.validate = looks_at
+    train(stage, RunSettings(folder=tmp_path / "run", model_folder=tmp_path / "model"))
+    kept = load_part("transformer", tmp_path / "model" / "transformer").state_dict()
+    same = [
+        all(torch.allclose(kept[n], look[f"transformer.{n}"], atol=5e-4, rtol=0) for n in kept)
+        for look in left
+    ]
+    assert same == [False, True, False, False, False]
+
+
 def test_dropped_identity_is_the_base_model(tiny, sources):
     stage = video_stage(tiny, sources)
     for parameter in stage.model.parameters():  # zero gates would hide everything
@@ -158,6 +179,21 @@ def test_a_batch_has_one_number_of_people_and_no_padding_of_others(tiny, sources
         assert rows["ids"].shape[1] % 48 == 0
         seen.add(rows["is_person"].shape[1])
     assert len(seen) > 1
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2, 3])
+def test_batches_show_as_many_people_as_the_shares_say(tiny, sources, wanted):
+    stage = video_stage(tiny, sources)
+    stage.pool.poll()
+    held = {int(n) for shard in stage.pool.shards for n in shard["is_person"].sum(1)}
+    shares = tuple(float(index == wanted) for index in range(4))
+    names = slot_ids(sources.tokenizer)
+    for step in range(6):
+        rows = draw_batch(stage.pool, Draws.of_step(0, step), (2, 1), names, people_shares=shares)
+        drawn = rows["is_person"].sum(1)
+        assert (
+            drawn.unique().tolist() == [wanted + 1] if wanted + 1 in held else int(drawn[0]) in held
+        )
 
 
 def test_latents_and_anchors_belong_to_the_frames(tiny, sources):

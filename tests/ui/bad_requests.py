@@ -78,6 +78,31 @@ def bad_casts(first, second) -> dict[str, object]:
     }
 
 
+BAD_OPTIONS = [  # of a model, in `/load_model` and in the settings of `/generate`
+    {"lora": "/etc"},
+    {"lora": "idvid/weights/mini"},
+    {"lora": "../../etc:passwd.safetensors"},
+    {"lora": "a/b:../../secret.safetensors"},
+    {"lora": "a/b:/etc/secret.safetensors"},
+    {"lora": "a/b:*.safetensors"},
+    {"lora": "a/b:code.py"},
+    {"lora": "x" * 301},
+    {"lora": 7},
+    {"adapter": "/etc"},
+    {"adapter": "./runs/adapter"},
+    {"adapter": "https://example.com/a"},
+    {"adapter": None},
+    {"cache": "first_block"},
+    {"cache": ["taylorseer"]},
+    {"quantise": "int2"},
+    {"quantise": 8},
+    {"judge": "/etc"},
+    {"judge": "someone/a-pack"},
+    {"judge": 1},
+    {"unknown": "a"},
+]
+
+
 BAD_REQUESTS = [
     {"prompt": ""},
     {"prompt": " \n "},
@@ -138,6 +163,14 @@ BAD_REQUESTS = [
     {"settings": {"model": "idvid/weights"}},  # a folder of the server, and a name on the Hub
     {"settings": {"model": "../../etc"}},
     {"settings": {"model": "http://127.0.0.1/a"}},
+    *({"settings": options} for options in BAD_OPTIONS),
+    {"settings": {"extend": "/etc/passwd"}},
+    {"settings": {"extend": raw_file("/etc/passwd")}},
+    {"settings": {"extend": raw_file("http://127.0.0.1/a.mp4")}},
+    {"settings": {"extend": [1]}},
+    {"settings": {"lora": "someone/some-lora"}},  # the bundled model takes none
+    {"settings": {"cache": "taylorseer"}},
+    {"settings": {"quantise": "fp8"}},
     {"characters": []},
     {"characters": "abc"},
 ]

@@ -23,6 +23,7 @@ class RenderedPeopleEngine:
     """Streams like the bundled pipeline: steps, then a window of frames, until the clip is full."""
 
     backend = MINI
+    conditioner = None  # nothing is conditioned
     components: ClassVar[dict] = {}  # nothing that takes memory
 
     def __init__(self, step_s: float = 0.0) -> None:

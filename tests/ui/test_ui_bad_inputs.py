@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from bad_pictures import BAD_FILES, NO_FACE, ODD_FORMATS, six_faces
-from bad_requests import BAD_REQUESTS, RAW_BODIES, bad_casts, photo, photos_named
+from bad_requests import BAD_OPTIONS, BAD_REQUESTS, RAW_BODIES, bad_casts, photo, photos_named
 from PIL import Image
 from raw_api import call, upload
 
@@ -118,6 +118,19 @@ def test_bad_requests(wrong, good, rendered_server):
     request = good_request(good) | wrong
     refusal(rendered_server, "generate", list(request.values()))
     serves_on(rendered_server)
+
+
+@pytest.mark.parametrize("wrong", BAD_OPTIONS, ids=lambda wrong: json.dumps(wrong)[:40])
+def test_bad_options_of_a_model(wrong, rendered_server):
+    for api_name in ("describe_model", "load_model"):
+        refusal(rendered_server, api_name, ["vace-1.3b", wrong])
+    serves_on(rendered_server)
+
+
+def test_a_caller_may_leave_out_what_came_later(rendered_server):
+    for arguments in (["bundled"], ["bundled", {}], []):
+        event, answer = call(rendered_server, "describe_model", body(arguments))
+        assert (event, json.loads(answer)[0]["name"]) == ("complete", "idvid-mini")
 
 
 @pytest.mark.parametrize("sent", RAW_BODIES)

@@ -5,13 +5,18 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import wan_tiny
+from gradio_client import Client, handle_file
 from hub_server import Fault, LoopbackHub
 from visit import PLAYING, SECOND_MS, Visit
 
+from idvid.media.video import SegmentWriter, concat
 from tools.serve import serving
 
 REPO = "tiny/wan-vace"
+LORA, ADAPTER = "tiny/loras", "tiny/identity"
 WEIGHTS = f"/storage/{REPO}/transformer/diffusion_pytorch_model.safetensors"
 
 
@@ -19,7 +24,10 @@ WEIGHTS = f"/storage/{REPO}/transformer/diffusion_pytorch_model.safetensors"
 def hub(tmp_path_factory, vace_folder):
     root = tmp_path_factory.mktemp("hub")
     shutil.copytree(vace_folder, root / REPO)
-    (root / REPO / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    wan_tiny.save_loras(root / LORA, "few", "other")
+    wan_tiny.adapter().save(root / ADAPTER)
+    for repo in (REPO, LORA, ADAPTER):
+        (root / repo / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     with LoopbackHub(root) as server:
         yield server
 
@@ -40,7 +48,15 @@ def vace_server(hub, tmp_path_factory):
             yield server
 
 
-def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hub, photos):
+@pytest.fixture
+def clip(tmp_path):
+    """A short video of noise."""
+    frames = np.random.default_rng(0).integers(0, 256, (24, 64, 96, 3), np.uint8)
+    concat([SegmentWriter(16.0).write(frames)], tmp_path / "before.mp4")
+    return tmp_path / "before.mp4"
+
+
+def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hub, photos, clip):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     visit = Visit(page, vace_server.url)
     visit.open_menu()
@@ -50,11 +66,16 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
     visit.press("Generate")
     page.get_by_test_id("toast-body").get_by_text("is not on this machine yet").wait_for()
 
+    add_parts(visit, clip)
     cancel_a_slow_download(visit, hub)
     visit.press("Download and load")
     visit.wait_for_model("wan-vace is ready.", timeout_s=120)
     assert "plan " in page.locator("#model-state").inner_text()
     assert "apache-2.0" in page.locator("#model-facts").inner_text()
+    assert f"{LORA}: apache-2.0; 600 bytes on" in page.locator("#model-facts").inner_text()
+    assert hub.sent[f"/storage/{LORA}/few.safetensors"]
+    assert not hub.sent[f"/storage/{LORA}/other.safetensors"]
+    assert hub.sent[f"/storage/{ADAPTER}/identity_layers/diffusion_pytorch_model.safetensors"]
 
     visit.press("Generate")
     page.wait_for_function(PLAYING, arg="live1", timeout=90 * SECOND_MS)
@@ -67,6 +88,7 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
             label = re.compile(f"{name}: identity similarity over time", re.IGNORECASE)
             panel.get_by_role("img", name=label).wait_for()
     page.locator("#comparison img").wait_for()
+    assert "dlib's face network, licence CC0-1.0." in page.locator("#judge-note").inner_text()
     visit.shot("vace-done")
     page.evaluate("document.body.classList.add('dark')")
     visit.shot("vace-done-dark")
@@ -79,9 +101,45 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
     page.get_by_role("button", name="Load", exact=True).click()
     visit.wait_for_model("idvid-mini is ready.", timeout_s=60)
     assert page.locator("#steps input[type=number]").input_value() == "0"
+    page.locator("#vace-options").wait_for(state="hidden")
+    visit.choose_model(REPO)
+    page.locator("#vace-options").wait_for()
+    assert page.locator("#lora textarea").input_value() == "", "hidden, it was forgotten"
+    assert not page.locator("#ending").get_by_text("before").count()
     assert not visit.errors
     assert not visit.foreign
     page.close()
+
+
+def test_the_same_through_the_api(vace_server, photos, clip, tmp_path):
+    client = Client(vace_server.url, verbose=False, download_files=tmp_path)
+    options = {"lora": f"{LORA}:few.safetensors", "adapter": ADAPTER, "cache": "taylorseer"}
+    said = client.predict(model=REPO, options=options, api_name="/describe_model")
+    assert LORA in said["facts"]["LoRA"]
+    assert ADAPTER in said["facts"]["Adapter"]
+    refused = client.predict(model=REPO, options={"quantise": "fp8"}, api_name="/describe_model")
+    assert not refused["fits"]
+    job = client.submit(model=REPO, options=options, api_name="/load_model")
+    assert job.result(timeout=120)["stage"] == "ready"
+    people = [
+        {"name": name.capitalize(), "photos": [handle_file(str(file)) for file in files]}
+        for name, files in photos.items()
+    ]
+    settings = {"model": REPO, "num_steps": 1, "extend": handle_file(str(clip)), **options}
+    job = client.submit(
+        prompt="@Ana talks to @Ben",
+        characters=people,
+        seconds=1,
+        settings=settings,
+        api_name="/generate",
+    )
+    assert job.result(timeout=120)["stage"] == "end"
+    stages = [event["stage"] for event in job.outputs()]
+    assert stages.count("done") == 1
+    assert (
+        "dlib's face network, licence CC0-1.0"
+        in job.outputs()[stages.index("references")]["message"]
+    )
 
 
 def look_before_loading(visit, hub):
@@ -100,6 +158,46 @@ def look_before_loading(visit, hub):
         assert said in shown, shown
     assert hub.sent[WEIGHTS] == 0
     visit.shot("vace-offer")
+
+
+def add_parts(visit, clip):
+    """A LoRA, an adapter, a cache and a video to go on from; a path of the server is refused."""
+    page = visit.page
+    page.locator("#ending input[type=file]").set_input_files(clip)
+    page.locator("#ending").get_by_text("before").first.wait_for()
+    adapter = page.locator("#adapter textarea")
+    adapter.fill("/etc")
+    adapter.press("Tab")
+    refusal = "Name the adapter on the Hub as owner/name"
+    page.get_by_test_id("toast-body").get_by_text(refusal).wait_for()
+    adapter.fill(ADAPTER)
+    page.locator("#lora textarea").fill(f"{LORA}:few.safetensors")
+    page.locator("#cache input").click()
+    page.get_by_role("option", name="taylorseer").click()
+    facts = page.locator("#model-facts", has_text=f"{LORA}: apache-2.0")
+    facts.wait_for(timeout=30 * SECOND_MS)
+    assert f"{ADAPTER}: apache-2.0" in facts.inner_text()
+    page.locator("#judge input").click()
+    page.get_by_role("option", name="buffalo_l").click()
+    about = page.locator("#judge-about", has_text="for non-commercial research only")
+    about.wait_for(timeout=30 * SECOND_MS)
+    look_at_options(visit)
+    page.locator("#judge input").click()
+    page.get_by_role("option", name="bundled").click()
+    page.locator("#judge-about", has_text="CC0-1.0").wait_for()
+
+
+def look_at_options(visit):
+    """Pictures of the part with the options: light, dark and narrow."""
+    page = visit.page
+    visit.shot("vace-options")
+    page.evaluate("document.body.classList.add('dark')")
+    visit.shot("vace-options-dark")
+    page.set_viewport_size({"width": 400, "height": 850})
+    assert visit.fits()
+    visit.shot("vace-options-phone")
+    page.evaluate("document.body.classList.remove('dark')")
+    page.set_viewport_size({"width": 1400, "height": 1000})
 
 
 def cancel_a_slow_download(visit, hub):

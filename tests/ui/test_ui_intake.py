@@ -3,6 +3,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from idvid.errors import InputError
+from idvid.hub import ModelRef
 from idvid.ui import intake, text
 
 
@@ -52,6 +53,33 @@ def test_the_at_sign_of_a_mention_is_no_part_of_the_name(uploads):
     given = raw(uploads / "face.png")
     given[0]["name"] = " @Ana "
     assert intake.cast(given)[0].name == "Ana"
+
+
+def options(**given):
+    return intake.load_request("vace-1.3b", given).extras
+
+
+def test_a_lora_is_of_the_hub_and_one_file_of_it_is_fetched(tmp_path, monkeypatch):
+    """Also where a folder of the server has the same relative path."""
+    (tmp_path / "owner" / "loras").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    extras = options(lora=" owner/loras:few/steps-4.safetensors ", adapter="owner/loras@v1")
+    assert extras.lora == ModelRef(repo="owner/loras", files=("few/steps-4.safetensors",))
+    assert extras.adapter == ModelRef(repo="owner/loras", revision="v1")
+    assert options(lora="owner/loras").lora.files == ("*.safetensors",)
+
+
+@pytest.mark.parametrize("word", ["lora", "adapter"])
+@pytest.mark.parametrize("name", ["/etc", "./owner/loras", "owner/loras/..", "owner", "C:/a"])
+def test_a_path_of_the_server_is_no_lora_and_no_adapter(word, name):
+    with pytest.raises(InputError, match=r"owner/name"):
+        options(**{word: name})
+
+
+@pytest.mark.parametrize("file", ["../a.safetensors", "/a.safetensors", "*.safetensors", "a.py"])
+def test_a_loras_file_lies_inside_it(file):
+    with pytest.raises(InputError, match=r"must be a path inside it that ends in \.safetensors"):
+        options(lora=f"owner/loras:{file}")
 
 
 def test_a_sentence_repeats_nothing_of_the_input(uploads):

@@ -12,8 +12,8 @@ from idvid.pipeline.backend import MINI
 from idvid.pipeline.loader import BUSY, Loader
 from idvid.types import SteppedDown
 from idvid.ui import text
-from idvid.ui.api import public_event
-from idvid.ui.engine import Engine
+from idvid.ui.engine import DEFAULT_WISH, Engine, Wish
+from idvid.ui.public_events import public_event
 from idvid.ui.runs import (
     Checked,
     Chunk,
@@ -191,7 +191,7 @@ def wait_for_start(engine) -> None:
 
 
 def test_a_stop_ends_the_wait_for_a_model_that_is_in_use(engine, scene, tmp_path):
-    for _ in engine.hold("default"):
+    for _ in engine.hold(DEFAULT_WISH):
         pass
     stop, events = threading.Event(), []
     for event in run(ask(scene, "none"), engine, tmp_path, stop.is_set):
@@ -233,12 +233,12 @@ def test_a_model_that_was_never_downloaded_is_refused_and_disturbs_nobody(
     monkeypatch, engine, scene, tmp_path
 ):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    request = replace(ask(scene, "none"), model="vace-1.3b")
+    request = replace(ask(scene, "none"), wish=Wish(model="vace-1.3b"))
     with pytest.raises(ModelError, match="is not on this machine yet; download it first"):
         list(run(request, engine, tmp_path, never))
     with pytest.raises(InputError, match="open Model and press Download and load"):
-        engine.require_here("vace-1.3b")
-    engine.require_here("bundled")
+        engine.require_here(Wish(model="vace-1.3b"))
+    engine.require_here(Wish(model="bundled"))
     assert of(Finished, run(ask(scene, "none"), engine, tmp_path, never))
 
 
@@ -247,5 +247,12 @@ def test_a_full_memory_is_said_on_the_page_and_in_the_api(engine, pipeline, scen
     events = list(run(ask(scene, "none"), engine, tmp_path, never))
     (replanned,) = of(Replanned, events)
     assert public_event(replanned)["stage"] == "plan"
-    assert public_event(replanned)["message"] == "Out of memory; going on."
+    assert public_event(replanned)["method"] == "none"
+    assert public_event(replanned)["message"] == "Text only: Out of memory; going on."
     assert frame_count(of(Finished, events)[0].video) == 12
+
+
+def test_only_a_model_that_can_goes_on_from_a_video(engine, scene, tmp_path):
+    asked = replace(ask(scene, "none"), ending=tmp_path / "none.mp4")
+    with pytest.raises(InputError, match="idvid-mini cannot go on from a video; choose a VACE"):
+        list(run(asked, engine, tmp_path, never))

@@ -120,6 +120,7 @@ def main(home, model, scene_file):
     become_a_space(home)
     os.environ |= {"IDVID_MODEL": str(model), "IDVID_DEVICE": "cpu"}
     from idvid.scene_file import read_scene
+    from idvid.ui.engine import Wish
     from idvid.ui.runs import Chunk, Ended, Finished, Progress
 
     scene = read_scene(scene_file)
@@ -140,7 +141,7 @@ def main(home, model, scene_file):
     results["released"] = [path for path, _ in asked].count("/release")
 
     results["refused"] = refusal(space.run("nobody"))
-    results["other_model"] = refusal(space.engine.bring("bundled"))
+    results["other_model"] = refusal(space.engine.bring(Wish(model="bundled")))
     results["alike"] = space.alike()
     results["api"] = through_the_api(space, scene_file)
     results["passes_here_at_the_end"] = space.passes_here

@@ -1,0 +1,192 @@
+"""What may be added to a VACE model, by name: few-step LoRA, identity adapter, cache, quantisation.
+
+Owns the names and what they weigh. A stranger's names are of the Hub alone; how the parts get into
+a model is `idvid.pipeline.vace_load`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from idvid.config import CACHES, QUANTISATIONS
+from idvid.errors import HubError, InputError
+from idvid.hub import ModelRef, Patience, look_up, parse_ref, size_text
+from idvid.runtime import AddedBytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from idvid.pipeline.vace_options import VaceOptions
+
+LORA, ADAPTER = "LoRA", "adapter"
+FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
+LAYERS = "identity_layers"  # the part of an adapter that joins the transformer
+HUB_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
+_WEIGHTS = ".safetensors"
+_SEGMENT = r"(?!\.)[^/\\:*?\[\x00-\x1f]+"  # of a path: no `..`, no pattern, no root
+_FILE = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*(?<=\.safetensors)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What is added to a VACE model; made by `named_extras`."""
+
+    adapter: ModelRef | Path | None = None  # of identity attention
+    lora: ModelRef | Path | None = None  # for few steps, fused
+    lora_file: str | None = None  # which file of it; None: the only one
+    cache: str = "none"  # one of `config.CACHES`
+    quantise: str = "none"  # one of `config.QUANTISATIONS`
+
+    @property
+    def parts(self) -> tuple[tuple[str, ModelRef | Path], ...]:
+        """What has files of its own: a word for it, and where it comes from."""
+        named = ((LORA, self.lora), (ADAPTER, self.adapter))
+        return tuple((word, source) for word, source in named if source is not None)
+
+    def options(self, wish: VaceOptions) -> VaceOptions:
+        """What a model with these makes, where `wish` is what is made without."""
+        cache = wish.cache if self.cache == "none" else self.cache
+        shift = wish.flow_shift if self.lora is None else FEW_STEP_SHIFT
+        return replace(wish, cache=cache, flow_shift=shift)
+
+
+NOTHING_ADDED = Extras()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A part with files of its own, and what is known of it."""
+
+    word: str  # LORA or ADAPTER
+    title: str  # for people; never a path
+    layer_bytes: int = 0  # of its files, those that join the transformer
+    total_bytes: int | None = None  # of its files; None: the Hub did not say
+    missing_bytes: int | None = None  # of those, still to be fetched
+    licence: str | None = None  # as its page states it; None: unknown
+    silence: str = ""  # why the Hub did not say
+
+    @property
+    def heading(self) -> str:
+        """The word at the beginning of a line."""
+        return self.word[0].upper() + self.word[1:]
+
+    @property
+    def sentence(self) -> str:
+        """The part for people: its name, licence and size."""
+        if self.total_bytes is None:
+            return f"{self.title}, not counted in the plan: {self.silence}"
+        licence = self.licence or "licence not known here, read it on its page"
+        here = "on this machine" if not self.missing_bytes else "from the Hub"
+        return f"{self.title}: {licence}; {size_text(self.total_bytes)} {here}."
+
+
+def named_extras(
+    *,
+    lora: str = "",
+    adapter: str = "",
+    cache: str = "none",
+    quantise: str = "none",
+    is_public: bool = False,
+) -> Extras:
+    """The extras that somebody names.
+
+    Args:
+        lora: `owner/name[@revision]` on the Hub or a folder, and `:FILE` where it holds several.
+        adapter: The same, without a file.
+        cache: One of `config.CACHES`.
+        quantise: One of `config.QUANTISATIONS`.
+        is_public: A stranger names them: no folder of this machine is opened, nor asked for.
+
+    Raises:
+        InputError: A name is of the wrong form.
+        HubError: It is neither a folder here nor a name of the Hub.
+    """
+    _one_of("cache", cache, CACHES)
+    _one_of("quantisation", quantise, QUANTISATIONS)
+    name, _, file = lora.partition(":")
+    if file and not _FILE.fullmatch(file):
+        raise InputError(
+            f"The LoRA's file must be a path inside it that ends in {_WEIGHTS}; give "
+            f"owner/name:FILE{_WEIGHTS}."
+        )
+    source = _source(LORA, name, is_public) if name else None
+    if isinstance(source, ModelRef):  # a page of LoRAs may hold hundreds of them
+        source = replace(source, files=(file or f"*{_WEIGHTS}",))
+    return Extras(
+        lora=source,
+        lora_file=file or None,
+        adapter=_source(ADAPTER, adapter, is_public) if adapter else None,
+        cache=cache,
+        quantise=quantise,
+    )
+
+
+def additions(extras: Extras) -> tuple[Addition, ...]:
+    """What is known of the parts; the Hub is asked where they are not here, its silence no error."""
+    return tuple(_addition(word, source, extras) for word, source in extras.parts)
+
+
+def added_bytes(parts: tuple[Addition, ...]) -> AddedBytes:
+    """What the parts take in memory beside a model's own components, as far as it is known."""
+    layers = sum(part.layer_bytes for part in parts)
+    total = sum(part.total_bytes or 0 for part in parts)
+    return AddedBytes(layers=layers, beside=total - layers)
+
+
+def title_of(source: ModelRef | Path) -> str:
+    """A part's name for people; never a path."""
+    return source.repo if isinstance(source, ModelRef) else source.resolve().name[:60]
+
+
+def _source(word: str, name: str, is_public: bool) -> ModelRef | Path:
+    if not is_public:
+        return Path(name) if Path(name).is_dir() else parse_ref(name)
+    try:
+        return parse_ref(name)
+    except HubError as error:
+        raise InputError(
+            f"Name the {word} on the Hub as owner/name; folders are the server's own business."
+        ) from error
+
+
+def _one_of(word: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"The {word} must be one of {', '.join(known)}.")
+
+
+def _addition(word: str, source: ModelRef | Path, extras: Extras) -> Addition:
+    known = Addition(word=word, title=title_of(source))
+    if isinstance(source, Path):
+        layers, total = (sum(_sizes(source, extras, each)) for each in (_layers_of(word), "**/*"))
+        return replace(known, layer_bytes=layers, total_bytes=total, missing_bytes=0)
+    try:
+        facts = look_up(source, HUB_PATIENCE)
+        layers = 0
+        if word == ADAPTER:
+            only = replace(source, files=(f"{LAYERS}/*{_WEIGHTS}",))
+            layers = look_up(only, HUB_PATIENCE).total_bytes
+    except HubError as error:
+        return replace(known, silence=str(error))
+    return replace(
+        known,
+        layer_bytes=layers,
+        total_bytes=facts.total_bytes,
+        missing_bytes=facts.missing_bytes,
+        licence=facts.licence,
+    )
+
+
+def _layers_of(word: str) -> str:
+    """A pattern for the files that join the transformer; a LoRA is fused and leaves none."""
+    return f"{LAYERS}/*" if word == ADAPTER else ""
+
+
+def _sizes(folder: Path, extras: Extras, pattern: str) -> Iterator[int]:
+    """Bytes of the weights in a folder; of a LoRA's, those of the chosen file alone."""
+    only = extras.lora_file if folder == extras.lora else None
+    for file in folder.glob(pattern) if pattern else ():
+        if file.suffix == _WEIGHTS and only in (None, file.relative_to(folder).as_posix()):
+            yield file.stat().st_size
