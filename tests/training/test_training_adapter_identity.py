@@ -1,6 +1,6 @@
 """Does training an adapter make faces more like their photos? On a tiny model that draws people.
 
-The model cannot know who is asked for, and draws either person from pure noise. The adapter is
+The model cannot know who is asked for, and draws either person from pure noise, or a mixture. The adapter is
 trained by the product's own run, identity loss and autoencoder included, on both stills with other
 photos of the same people. It is examined with a photo that it was not trained on, and the judge
 compares what is drawn with one that it was never given, at the true landmarks.
@@ -31,7 +31,7 @@ from idvid.training.records import record_path, write_record
 
 BACKBONE = Path(__file__).parents[2] / "idvid" / "weights" / "mini" / "backbone"
 GIVEN, JUDGED = 3, 4  # photos of the examination; those before are trained on
-PICTURES, SAMPLER_STEPS = 8, 8
+PICTURES, SAMPLER_STEPS = 32, 8
 SETTINGS = AdapterSettings(
     id_dim=64,
     num_tokens=4,
@@ -162,8 +162,10 @@ def test_training_lowers_the_loss_and_raises_id_sim(run, people):
     torch.manual_seed(0)
     after = examined(train_adapter(run, SETTINGS, backbone), people)
     gained = {name: after[name] - before[name] for name in before}
-    assert gained["loss"] < 0, gained
-    assert gained["identity"] < 0, gained
+    # Bounds are about 0.4 of what was measured: -0.165, -0.057; +0.172 and +0.103; -0.125.
+    assert gained["loss"] < -0.06, gained
+    assert gained["identity"] < -0.02, gained
     right = np.eye(len(people.stills), dtype=bool)
-    assert gained["id_sim"][right].mean() > 0, gained
-    assert gained["id_sim"][~right].mean() < 0, gained
+    assert gained["id_sim"][right].mean() > 0.055, gained
+    assert gained["id_sim"][right].min() > 0.04, gained  # not one person at the other's expense
+    assert gained["id_sim"][~right].mean() < -0.05, gained
