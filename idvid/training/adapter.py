@@ -24,7 +24,12 @@ from idvid.models.wan_attach import attach_identity
 from idvid.models.wan_identity import WanIdentityLayers
 from idvid.pipeline.vace_conditions import LatentCoder
 from idvid.pipeline.vace_load import read_vace
-from idvid.training.adapter_objective import AdapterObjective, Draw
+from idvid.training.adapter_objective import (
+    AdapterObjective,
+    Draw,
+    noise_levels,
+    scheduler_shift,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +40,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSettings:
-    """Sizes of the adapter, and how it is trained."""
+    """Sizes of the adapter, and how it is trained.
+
+    One draw of noise says little about a face, and an optimiser that is led by single draws moves
+    the gates back and forth about 0 (docs/log.md). So a step sees a clip in several: its latents and
+    text are encoded once, but each draw takes time and activations of its own, which is why a real
+    Wan begins with two.
+    """
 
     id_dim: int = 768  # multiple of 64
     num_tokens: int = 16  # per character
     depth: int = 4  # of the encoder
     num_steps: int = 5000
     learning_rate: float = 1e-4
+    # Of the gates alone, without weight decay: AdamW moves a number by about its rate at most, and
+    # a gate has the whole way from 0 to go.
+    gate_rate: float = 1e-3
+    draws: int = 2  # of level and noise per step and clip; 1 or more
+    # Moves levels towards noise, where it is decided who it will be (`noise_levels`), 1 not at all;
+    # None: as far as the base model's own scheduler does.
+    level_shift: float | None = None
     identity_weight: float = 0.1
     log_every: int = 10
     save_every: int = 500
@@ -120,19 +138,16 @@ class AdapterTrainer:
         attach_identity(transformer, self.adapter.identity_layers, torch.float32)
         transformer.enable_gradient_checkpointing()
         transformer.train()
-        parts = (
-            self.adapter.identity_layers,
-            self.adapter.identity_encoder,
-            self.adapter.identity_bank,
-        )
-        trained = [p for part in parts for p in part.requires_grad_(True).parameters()]
         self.adapter.backbone.to(device)
         self.coder = LatentCoder(self.pipeline.vae, device)
         objective = AdapterObjective(
             transformer, self.adapter, self.coder, settings.identity_weight
         )
-        optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
-        self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
+        self.objective, self.optimiser = self.accelerator.prepare(
+            objective, _optimiser(self.adapter, settings)
+        )
+        own = settings.level_shift
+        self.level_shift = scheduler_shift(self.pipeline.scheduler) if own is None else own
         # Each process draws clips and noise of its own.
         seed = [settings.seed, self.accelerator.process_index]
         self.rng = np.random.default_rng(seed)
@@ -170,10 +185,11 @@ class AdapterTrainer:
 
     def _draw(self, clip: AdapterClip) -> Draw:
         frames, height, width = clip.video.shape[2:]
-        shape = (1, 16, (frames - 1) // 4 + 1, height // 8, width // 8)
+        count = self.settings.draws
+        shape = (count, 16, (frames - 1) // 4 + 1, height // 8, width // 8)
         noise = torch.from_numpy(self.rng.standard_normal(shape, dtype=np.float32))
         return Draw(
-            level=float(1 / (1 + np.exp(-self.rng.standard_normal()))),  # logit-normal
+            levels=noise_levels(self.rng, count, self.level_shift),
             noise=noise.to(self.accelerator.device),
         )
 
@@ -184,6 +200,21 @@ class AdapterTrainer:
             with (self.run.folder / "log.jsonl").open("a") as file:
                 file.write(json.dumps({"step": step} | means) + "\n")
         self._sums.clear()
+
+
+def _optimiser(adapter: WanIdentityAdapter, settings: AdapterSettings) -> torch.optim.Optimizer:
+    """AdamW over what is trained, the gates in a group of their own."""
+    parts = (adapter.identity_layers, adapter.identity_encoder, adapter.identity_bank)
+    trained = [p for part in parts for p in part.requires_grad_(True).parameters()]
+    gates = [layer.gate for layer in adapter.identity_layers.layers]
+    are_gates = {id(gate) for gate in gates}
+    rest = [p for p in trained if id(p) not in are_gates]
+    return torch.optim.AdamW(
+        [
+            {"params": rest, "lr": settings.learning_rate, "weight_decay": 0.01},
+            {"params": gates, "lr": settings.gate_rate, "weight_decay": 0.0},
+        ]
+    )
 
 
 def _on(clip: AdapterClip, device: torch.device) -> AdapterClip:

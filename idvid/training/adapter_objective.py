@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -22,6 +23,9 @@ from idvid.models.identity_loss import identity_preservation_loss
 from idvid.models.wan_attention import WanIdentity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.random import Generator
     from torch import Tensor
 
     from idvid.models.wan_adapter import WanIdentityAdapter
@@ -31,14 +35,40 @@ if TYPE_CHECKING:
 TIMESTEPS = 1000
 MAX_LEVEL = 0.5  # above it a predicted face is a mean of many
 _PATCH_PX = 16
+_UNSHIFTED = 0.25  # share of draws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Draw:
-    """One step's noise."""
+    """One step's noise: the clip is seen in each of D draws."""
 
-    level: float  # s, 0 clean .. 1 noise
-    noise: Tensor  # (1, 16, f, h, w)
+    levels: tuple[float, ...]  # D of them: s, 0 clean .. 1 noise
+    noise: Tensor  # (D, 16, f, h, w)
+
+
+def noise_levels(rng: Generator, count: int, shift: float) -> tuple[float, ...]:
+    """Levels s of `count` draws: logit-normal, most of them shifted towards noise.
+
+        s' = a s / (1 + (a - 1) s)
+
+    Logit-normal levels and their shift by a factor a are Esser et al. 2024, sections 3.1 and 5.3.2.
+    One in four draws stays unshifted, or under a high shift no level would be low enough for the
+    identity loss.
+
+    Args:
+        rng: where they come from.
+        count: how many.
+        shift: a, 1 for none.
+    """
+    levels = 1 / (1 + np.exp(-rng.standard_normal(count)))
+    factors = np.where(rng.random(count) < _UNSHIFTED, 1.0, shift)
+    return tuple((factors * levels / (1 + (factors - 1) * levels)).tolist())
+
+
+def scheduler_shift(scheduler: Any) -> float:  # noqa: ANN401 - diffusers' schedulers
+    """The shift a that a pipeline's scheduler draws with; 1 where it has none."""
+    config = scheduler.config
+    return float(config.get("flow_shift") or config.get("shift") or 1.0)
 
 
 class AdapterObjective(nn.Module):
@@ -69,18 +99,26 @@ class AdapterObjective(nn.Module):
             clip: people and references.
             latents: of its video (1, 16, f, h, w), normalised.
             text: of its caption (1, L, D).
-            draw: noise.
+            draw: noises; faces are compared in the first one whose level is low enough.
         """
-        noisy = (1 - draw.level) * latents + draw.level * draw.noise
-        velocity = self.predict(clip, noisy, text, draw)
+        level = latents.new_tensor(draw.levels).view(-1, 1, 1, 1, 1)
+        noisy = (1 - level) * latents + level * draw.noise
+        velocity = self.predict(clip, noisy, text, draw.levels)
         flow = functional.mse_loss(velocity.float(), draw.noise - latents)
         identity = flow.new_zeros(())
-        if self._weight > 0 and draw.level < MAX_LEVEL:
-            identity = self._identity_loss(clip, noisy - draw.level * velocity)
+        clear = [index for index, s in enumerate(draw.levels) if s < MAX_LEVEL]
+        if self._weight > 0 and clear:
+            one = slice(
+                clear[0], clear[0] + 1
+            )  # the decoder's backward pass is what memory goes to
+            identity = self._identity_loss(clip, noisy[one] - level[one] * velocity[one])
         return {"loss": flow + self._weight * identity, "flow": flow, "identity": identity}
 
-    def predict(self, clip: AdapterClip, noisy: Tensor, text: Tensor, draw: Draw) -> Tensor:
-        """The velocity (1, 16, f, h, w) that the model sees in noisy latents of a clip."""
+    def predict(
+        self, clip: AdapterClip, noisy: Tensor, text: Tensor, levels: Sequence[float]
+    ) -> Tensor:
+        """The velocity (D, 16, f, h, w) that the model sees in a clip's latents, D times noisy."""
+        count = len(levels)
         adapter, coder = self._frozen
         transformer: Any = self.transformer
         tokens, _ = wan_identity(adapter, clip.crops)
@@ -88,11 +126,13 @@ class AdapterObjective(nn.Module):
         identity = WanIdentity(tokens={"cond": tokens}, regions=_regions(clip, grid))
         values: dict[str, Any] = {"attention_kwargs": {"identity": identity}}
         if "vace_layers" in transformer.config:
-            values["control_hidden_states"] = _nothing(coder, clip).to(noisy.device, text.dtype)
+            values["control_hidden_states"] = _nothing(coder, clip, count).to(
+                noisy.device, text.dtype
+            )
         return transformer(
             hidden_states=noisy.to(text.dtype),
-            timestep=torch.tensor([draw.level * TIMESTEPS], device=noisy.device),
-            encoder_hidden_states=text,
+            timestep=torch.tensor([level * TIMESTEPS for level in levels], device=noisy.device),
+            encoder_hidden_states=text.expand(count, -1, -1),
             return_dict=False,
             **values,
         )[0]
@@ -127,9 +167,9 @@ def _regions(clip: AdapterClip, grid: tuple[int, int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _nothing(coder: LatentCoder, clip: AdapterClip) -> Tensor:
-    """VACE's control latents (1, 96, f, h, w) where nothing is given and all is to be made."""
+def _nothing(coder: LatentCoder, clip: AdapterClip, count: int) -> Tensor:
+    """VACE's control latents (count, 96, f, h, w) where nothing is given and all is to be made."""
     frames, height, width = clip.video.shape[2:]
     grey = coder.nothing((frames, height, width))
     masks = grey.new_ones(1, 64, *grey.shape[2:])
-    return torch.cat([grey, grey, masks], dim=1)
+    return torch.cat([grey, grey, masks], dim=1).expand(count, -1, -1, -1, -1)

@@ -19,7 +19,7 @@ from idvid.pipeline.vace_load import VaceModel, load_vace
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.training.adapter import AdapterRun, AdapterSettings, AdapterTrainer, train_adapter
 from idvid.training.adapter_data import ShardClips
-from idvid.training.adapter_objective import Draw
+from idvid.training.adapter_objective import MAX_LEVEL, Draw, noise_levels
 from idvid.training.records import record_path, write_record
 
 FRAMES, HEIGHT, WIDTH = 5, 32, 48
@@ -75,7 +75,7 @@ def held_losses(trainer, shards):
     found = []
     for level in (0.3, 0.8):
         with torch.no_grad():
-            losses = trainer.losses(clip, Draw(level=level, noise=noise))
+            losses = trainer.losses(clip, Draw(levels=(level,), noise=noise))
         found.append({name: float(value) for name, value in losses.items()})
     return found
 
@@ -93,6 +93,48 @@ def test_a_fresh_adapter_says_what_the_base_model_says(run, shards):
     fresh = held_losses(trainer, shards)
     detach_identity(trainer.pipeline.transformer)
     assert held_losses(trainer, shards) == fresh
+
+
+def test_the_draws_of_a_step_are_the_mean_of_steps_with_one_draw(run, shards):
+    """Two people, so that their regions are in it; faces are compared at the first low level."""
+    trainer = AdapterTrainer(run, SETTINGS, backbone())
+    for layer in trainer.adapter.identity_layers.layers:
+        torch.nn.init.ones_(layer.gate)
+    clip = clips_of(shards).draw(np.random.default_rng(0))
+    noise = torch.randn(3, 16, 2, 4, 6, generator=torch.Generator().manual_seed(0))
+    levels = (0.8, 0.3, 0.4)
+    with torch.no_grad():
+        together = trainer.losses(clip, Draw(levels=levels, noise=noise))
+        alone = [
+            trainer.losses(clip, Draw(levels=(level,), noise=noise[k : k + 1]))
+            for k, level in enumerate(levels)
+        ]
+    mean = torch.stack([losses["flow"] for losses in alone]).mean()
+    assert torch.allclose(together["flow"], mean, rtol=1e-5)
+    assert torch.allclose(together["identity"], alone[1]["identity"], rtol=1e-5)
+    assert not torch.allclose(together["identity"], alone[2]["identity"], rtol=1e-3)
+
+
+def test_levels_are_shifted_towards_noise_but_some_stay_low():
+    rng = np.random.default_rng(0)
+    plain, shifted = (np.array(noise_levels(rng, 4000, shift)) for shift in (1.0, 20.0))
+    assert np.median(plain) == pytest.approx(0.5, abs=0.02)
+    assert np.median(shifted) > 0.9
+    assert (shifted < MAX_LEVEL).mean() == pytest.approx(0.125, abs=0.02)
+    assert 0 < min(plain) < max(shifted) < 1
+
+
+def test_levels_are_shifted_as_the_base_models_scheduler_does_it(run):
+    own = replace(SETTINGS, level_shift=7.0)
+    assert AdapterTrainer(run, SETTINGS, backbone()).level_shift == 3.0  # of wan_tiny
+    assert AdapterTrainer(run, own, backbone()).level_shift == 7.0
+
+
+def test_gates_learn_at_a_rate_of_their_own(run):
+    rated = replace(SETTINGS, num_steps=1, learning_rate=1e-4, gate_rate=0.03)
+    trainer = train_adapter(run, rated, backbone())
+    gates = [float(layer.gate.detach()) for layer in trainer.adapter.identity_layers.layers]
+    assert np.abs(gates) == pytest.approx(0.03, rel=1e-3)  # AdamW's first step
 
 
 def test_padding_is_nobodys_face(run, shards):
