@@ -18,11 +18,12 @@ from idvid.pipeline.backend import HEIGHT_PX, WIDTH_PX
 # Face sizes between two centres. People who stand side by side in training clips are hardly ever
 # nearer than 1.0 in threes and 1.7 in twos; at 1.0 hair lies on the next face.
 MIN_GAP = 1.3
-# Of the training clips' faces 10% are turned further, 5% are nearer to a side, 2% higher, 2% lower.
+# Of the training clips' faces about 10% are turned further and 5% are nearer to a side; where there
+# are two people or more, a few percent stand higher or lower. Single people often stand lower.
 MAX_TURN = 0.05  # face sizes between the nose and where a frontal face has it
 MIN_SIDE = 0.8  # face sizes between a centre and the picture's sides
 _HEIGHTS = (0.38, 0.6)  # of centres, frame heights
-# Sizes: what the camera leaves of the training clips' median for so many people, about 0.85 of it.
+# The smallest size: 0.7 to 0.85 of the training clips' median for so many people.
 _MAX_FLOOR, _SHARED_FLOOR = 0.30, 0.70  # frame heights; the second is shared among the people
 _ASPECT = WIDTH_PX / HEIGHT_PX
 _ROUNDS = 12  # pushing one pair apart may push it into a third
@@ -45,8 +46,8 @@ def keep_in_view(states: Tensor, num_known: int = 0) -> Tensor:
     bounded = resized(bounded, sizes.clamp(min=floor))
     bounded = moved(bounded, torch.stack([centres[..., 0], down], dim=-1))
     is_inside = (sizes >= floor) & (down == centres[..., 1]) & (turn(states).abs() <= MAX_TURN)
-    is_free = is_inside | (torch.arange(states.shape[1]) < num_known)
-    return torch.where(is_free[..., None], states, bounded)
+    stays = is_inside | (torch.arange(states.shape[1]) < num_known)
+    return torch.where(stays[..., None], states, bounded)
 
 
 def keep_apart(states: Tensor, num_known: int = 0) -> Tensor:
@@ -85,8 +86,8 @@ def keep_apart(states: Tensor, num_known: int = 0) -> Tensor:
         across[left] = across[left].minimum(across[right] - gap)
     across = across.clamp(min=margins)
     pushed = moved(states, torch.stack([across, down], dim=-1))
-    is_free = (across == centres[..., 0]) | (torch.arange(states.shape[1]) < num_known)
-    return torch.where(is_free[..., None], states, pushed)
+    stays = (across == centres[..., 0]) | (torch.arange(states.shape[1]) < num_known)
+    return torch.where(stays[..., None], states, pushed)
 
 
 def _least_gap(sizes: Tensor) -> Tensor:
