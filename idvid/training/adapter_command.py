@@ -6,6 +6,7 @@ folder, which `train data --clips` looks at beforehand where several processes w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ _MAX_REFERENCES = 3  # photos of each person in one step
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that only the adapter has."""
     parser.add_argument("--base", help="adapter: the Wan2.1 VACE model, a folder or owner/name")
-    parser.add_argument("--steps", type=int, default=5000, help="adapter: default %(default)s")
     parser.add_argument(
         "--clips", type=Path, metavar="DIR", help="adapter: your own clips, captions and photos"
     )
@@ -44,8 +44,6 @@ def train(args: argparse.Namespace) -> None:
     """
     if not args.base:
         raise InputError("The adapter needs a base model; name one with --base.")
-    if args.steps < 1:
-        raise InputError(f"--steps is {args.steps}; give a number above 0.")
     if args.clips is None:
         _refuse_empty(args.out / "shards")
     from idvid.training.adapter import AdapterRun, AdapterSettings, train_adapter
@@ -57,7 +55,10 @@ def train(args: argparse.Namespace) -> None:
         folder=args.out / "adapter",
         resume=args.resume,
     )
-    train_adapter(run, AdapterSettings(num_steps=args.steps, seed=args.seed), backbone)
+    settings = AdapterSettings(seed=args.seed)
+    if args.steps is not None:
+        settings = replace(settings, num_steps=args.steps)
+    train_adapter(run, settings, backbone)
 
 
 def look(args: argparse.Namespace) -> None:

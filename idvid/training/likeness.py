@@ -23,7 +23,13 @@ _NOWHERE = ((30.0, 10.0), (20.0, 10.0), (0.0, 10.0), (10.0, 10.0), (15.0, 25.0))
 
 
 def identity_loss(
-    predicted: Tensor, batch: VideoBatch, level: Tensor, frozen: FrozenModels, rows: int
+    predicted: Tensor,
+    batch: VideoBatch,
+    level: Tensor,
+    frozen: FrozenModels,
+    *,
+    rows: int,
+    temporal_weight: float = 0.5,
 ) -> Tensor:
     """The identity-preservation loss on a few decoded frames.
 
@@ -33,6 +39,7 @@ def identity_loss(
         level: (B, T); frames that are clean or noisier than MIN_LEVEL are left out.
         frozen: decoder and face encoder; gradients pass through both.
         rows: at most so many rows, with one frame and its neighbour each.
+        temporal_weight: of the term between the two, lambda.
 
     Returns:
         a scalar; 0 where no row fits.
@@ -56,7 +63,9 @@ def identity_loss(
     vectors = torch.stack([reference_vectors(batch, row, c) for _, row, c, _ in faces])
     chips = face_chips_at(pictures.flatten(0, 1), points.flatten(0, 1), seen.flatten())
     chips = chips.unflatten(0, seen.shape)
-    return identity_preservation_loss(chips, vectors, frozen.backbone, has_face=seen)
+    return identity_preservation_loss(
+        chips, vectors, frozen.backbone, temporal_weight, has_face=seen
+    )
 
 
 def face_chips_at(pictures: Tensor, landmarks: Tensor, seen: Tensor) -> Tensor:

@@ -101,7 +101,8 @@ class VideoSettings:
     shuffle_slots: float = 0.5
     level_mixture: tuple[float, float, float] = (0.45, 0.35, 0.2)  # one, clean prefix, independent
     face_weight: float = 2.0  # added on faces: 2 makes it three times as much there
-    identity_weight: float = 0.1
+    identity_weight: float = 0.1  # of the identity loss, 0: none
+    temporal_weight: float = 0.5  # of its second term, lambda
     identity_every: int = 4  # steps between two uses of the identity loss
     identity_rows: int = 2
     references: tuple[int, int] = (2, 4)  # at most so many per character: pictures, clips

@@ -80,8 +80,17 @@ class VideoStage:
         level = frame_levels(*size, settings.level_mixture, draws.torch)
         predicted, flow = flow_losses(model, batch, level, draws.torch, settings.face_weight)
         losses = {"flow": flow, f"flow_{size[1]}": flow, "loss": flow}
-        if draws.numpy.random() < 1 / settings.identity_every:
-            identity = identity_loss(predicted, batch, level, self._frozen, settings.identity_rows)
+        # Drawn in any case, so that runs with and without the loss see the same batches.
+        is_turn = draws.numpy.random() < 1 / settings.identity_every
+        if is_turn and settings.identity_weight > 0:
+            identity = identity_loss(
+                predicted,
+                batch,
+                level,
+                self._frozen,
+                rows=settings.identity_rows,
+                temporal_weight=settings.temporal_weight,
+            )
             losses |= {"identity": identity, "loss": flow + settings.identity_weight * identity}
         return losses
 
