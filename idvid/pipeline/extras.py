@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import CACHES, QUANTISATIONS
+from idvid.config import CACHES, LORA_GUIDANCE, LORA_STEPS, QUANTISATIONS
 from idvid.errors import HubError, InputError
 from idvid.hub import ModelRef, Patience, look_up, parse_ref, size_text
 from idvid.runtime import AddedBytes
@@ -48,9 +48,15 @@ class Extras:
 
     def options(self, wish: VaceOptions) -> VaceOptions:
         """What a model with these makes, where `wish` is what is made without."""
-        cache = wish.cache if self.cache == "none" else self.cache
-        shift = wish.flow_shift if self.lora is None else FEW_STEP_SHIFT
-        return replace(wish, cache=cache, flow_shift=shift)
+        cached = wish if self.cache == "none" else replace(wish, cache=self.cache)
+        if self.lora is None:
+            return cached
+        return replace(
+            cached,
+            flow_shift=FEW_STEP_SHIFT,
+            num_steps=LORA_STEPS,
+            guidance_scale=LORA_GUIDANCE,
+        )
 
 
 NOTHING_ADDED = Extras()

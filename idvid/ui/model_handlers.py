@@ -58,7 +58,12 @@ class ModelHandlers:
     def look_again(self, values: Values) -> Updates:
         """Something was added to the model or taken away: say what that makes of it."""
         with polite():
-            return offer_updates(self.menu, self.engine.offer(self.wish(values)))
+            offer = self.engine.offer(self.wish(values))
+            advanced = self.page.form.advanced
+            suits = advanced.suit_again(values, offer)
+            said = text.suited(suits.get(advanced.steps), suits.get(advanced.guidance))
+            status = gr.HTML(status_html(said), visible=bool(said))
+            return {**offer_updates(self.menu, offer), **suits, self.menu.status: status}
 
     def look_at_judge(self, values: Values) -> Updates:
         """Another judge was chosen: say its licence; it may have to be downloaded."""
@@ -108,8 +113,7 @@ def suited_updates(page: Page, offer: Offer) -> Updates:
     """Steps, guidance and methods as they suit a model."""
     form, backend = page.form, offer.fit.backend
     return {
-        form.steps: 0,  # what suits it
-        form.guidance: backend.guidance_scale,
+        **form.advanced.suit(offer),
         form.methods: gr.CheckboxGroup(
             [(text.METHOD_LABELS[method], method) for method in backend.methods],
             value=[method for method in text.DEFAULT_METHODS if method in backend.methods],
@@ -120,7 +124,7 @@ def suited_updates(page: Page, offer: Offer) -> Updates:
 def described(page: Page) -> list[Any]:
     """Everything that changes when a model is looked at."""
     menu, form = page.form.menu, page.form
-    return [*offered(menu), menu.judge_about, form.steps, form.guidance, form.methods]
+    return [*offered(menu), menu.judge_about, *form.advanced.of_model(), form.methods]
 
 
 def offered(menu: ModelMenu) -> list[Any]:
@@ -135,7 +139,8 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     menu, shown = handlers.menu, described(handlers.page)
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
     menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
-    controls, again = menu.controls, (handlers.look_again, menu.inputs(), offered(menu))
+    controls, suited = menu.controls, handlers.page.form.advanced.of_model()
+    again = (handlers.look_again, {*menu.inputs(), *suited}, [*offered(menu), *suited])
     for box in (controls.lora, controls.adapter):
         box.blur(*again, **quiet)
         box.submit(*again, **quiet)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from idvid.config import (
     FEW_STEPS,
     FULL_STEPS,
+    LORA_GUIDANCE,
+    LORA_STEPS,
     MAX_PHOTOS,
     MAX_SECONDS,
     METHODS,
@@ -84,10 +86,11 @@ MODEL_LABELS = {
     "vace-14b": "Wan2.1 VACE 14B: photoreal, for large GPUs",
     "auto": "auto: the best that fits this machine",
 }
-LORA_LABEL = "Few-step LoRA (optional)"
+LORA_LABEL = "LoRA (optional)"
 LORA_INFO = (
-    "A LoRA on the Hub, with :file where it holds several. Most want 4 steps and guidance 1: set both "
-    "under Advanced."
+    "A LoRA on the Hub, with :file where it holds several. It sets the steps to "
+    f"{LORA_STEPS} and guidance to {LORA_GUIDANCE:g}, as few-step LoRAs want; for another kind, such as "
+    "a style, change both under Advanced."
 )
 ADAPTER_LABEL = "Identity adapter (optional)"
 ADAPTER_INFO = "An adapter on the Hub that idvid trained for this model."
@@ -145,6 +148,16 @@ def default_model(title: str) -> str:
 def ready(title: str, why: str, plan: str | None) -> str:
     """Which model is in memory, why, and how it lies there."""
     return " ".join(filter(None, (f"{title} is ready.", why, plan)))
+
+
+def suited(steps: int | None, guidance: float | None) -> str:
+    """What was set because a LoRA came or went, None where nothing was; empty if all stayed."""
+    parts = []
+    if steps is not None:
+        parts.append(f"steps to {steps or '0 (what suits the model)'}")
+    if guidance is not None:
+        parts.append(f"guidance to {guidance:g}")
+    return f"Set {' and '.join(parts)}; change that under Advanced." if parts else ""
 
 
 def not_here(title: str) -> str:

@@ -171,7 +171,7 @@ def add_parts(visit, clip):
     refusal = "Name the adapter on the Hub as owner/name"
     page.get_by_test_id("toast-body").get_by_text(refusal).wait_for()
     adapter.fill(ADAPTER)
-    page.locator("#lora textarea").fill(f"{LORA}:few.safetensors")
+    name_the_lora(visit, f"{LORA}:few.safetensors")
     page.locator("#cache input").click()
     page.get_by_role("option", name="taylorseer").click()
     facts = page.locator("#model-facts", has_text=f"{LORA}: apache-2.0")
@@ -185,6 +185,28 @@ def add_parts(visit, clip):
     page.locator("#judge input").click()
     page.get_by_role("option", name="bundled").click()
     page.locator("#judge-about", has_text="CC0-1.0").wait_for()
+
+
+def name_the_lora(visit, name):
+    """It sets steps and guidance, but for what the user chose; without it they are as before."""
+    page, shown = visit.page, [visit.number("#steps"), visit.number("#guidance")]
+    assert shown == ["2", "5"], "chosen, and what suits VACE"
+    box = page.locator("#lora textarea")
+    for source, said, guidance in (
+        (name, "Set guidance to 1; change that under Advanced.", "1"),
+        ("", "Set guidance to 5; change that under Advanced.", "5"),
+    ):
+        box.fill(source)
+        box.press("Tab")
+        visit.wait_for_model(said, timeout_s=30)
+        assert [visit.number("#steps"), visit.number("#guidance")] == ["2", guidance]
+    visit.set_number("#steps", 0)
+    box.fill(name)
+    box.press("Tab")
+    visit.wait_for_model("Set steps to 4 and guidance to 1", timeout_s=30)
+    assert [visit.number("#steps"), visit.number("#guidance")] == ["4", "1"]
+    visit.shot("vace-lora")
+    visit.set_number("#steps", 2)
 
 
 def look_at_options(visit):

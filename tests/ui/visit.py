@@ -61,6 +61,9 @@ class Visit:
         box.fill(str(value))
         box.press("Tab")
 
+    def number(self, where: str) -> str:
+        return self.page.locator(f"{where} input[type=number]").input_value()
+
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button, exact=True).click()
 
