@@ -173,7 +173,7 @@ class Api:
             model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
                 owner/name on the Hub.
             options: For VACE models: lora, a LoRA as owner/name on the Hub, and :FILE where it holds
-                several; adapter, an identity adapter as owner/name; cache, none or
+                several, or the file's address there; adapter, an identity adapter as owner/name; cache, none or
                 taylorseer; quantise, none, int8, fp8 or nf4. For all: judge, who measures: bundled,
                 auraface, or buffalo_l and antelopev2 for non-commercial research only.
         """

@@ -88,7 +88,7 @@ MODEL_LABELS = {
 }
 LORA_LABEL = "LoRA (optional)"
 LORA_INFO = (
-    "A LoRA on the Hub, with :file where it holds several. It sets the steps to "
+    "A LoRA on the Hub, with :file where it holds several, or the file's address. It sets the steps to "
     f"{LORA_STEPS} and guidance to {LORA_GUIDANCE:g}, as few-step LoRAs want; for another kind, such as "
     "a style, change both under Advanced."
 )
