@@ -181,6 +181,7 @@ def add_parts(visit, clip):
     page.get_by_role("option", name="buffalo_l").click()
     about = page.locator("#judge-about", has_text="for non-commercial research only")
     about.wait_for(timeout=30 * SECOND_MS)
+    page.get_by_role("button", name="Download and load").wait_for()
     look_at_options(visit)
     page.locator("#judge input").click()
     page.get_by_role("option", name="bundled").click()
