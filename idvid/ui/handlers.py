@@ -194,8 +194,9 @@ def wire_run(handlers: Handlers, quiet: dict[str, Any]) -> None:
     page, form = handlers.page, handlers.page.form
     inputs = form.inputs()
     screens = [part for screen in page.screens for part in screen.parts()]
-    said = [page.model_state, page.status, page.notes, page.judge, page.comparison]
-    outputs = [form.go, form.stop, form.advanced.seed, *said, *screens]
+    said = [page.model_state, page.status, page.notes, page.judge]
+    compared = [page.comparison, page.comparison_file]
+    outputs = [form.go, form.stop, form.advanced.seed, *said, *screens, *compared]
     form.check.click(
         handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.status
     )

@@ -17,7 +17,7 @@ from idvid.config import (
 from idvid.ui import text
 from idvid.ui.advanced import Advanced, build_advanced
 from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
-from idvid.ui.drift_panel import drift_panel
+from idvid.ui.drift_panel import comparison_panel, drift_panel
 from idvid.ui.model_menu import ModelMenu, build_menu, status_html
 from idvid.ui.streaming import StreamingVideo
 
@@ -87,7 +87,8 @@ class Page:
     notes: gr.HTML
     judge: gr.HTML  # who measured, under the drift panels
     screens: tuple[Screen, Screen]
-    comparison: gr.Image
+    comparison: gr.HTML  # the methods' curves over each other
+    comparison_file: gr.DownloadButton
 
 
 def build_page(example_titles: Sequence[str]) -> Page:
@@ -104,14 +105,9 @@ def build_page(example_titles: Sequence[str]) -> Page:
             with gr.Row():
                 screens = (build_screen(1), build_screen(2))
             judge = gr.HTML(visible=False, elem_id="judge-note", padding=False)
-            comparison = gr.Image(
-                label=text.COMPARISON,
-                show_label=False,
-                visible=False,
-                interactive=False,
-                format="png",
-                buttons=["download", "fullscreen"],
-                elem_id="comparison",
+            comparison = comparison_panel()
+            comparison_file = gr.DownloadButton(
+                text.COMPARISON_FILE, size="sm", visible=False, elem_id="comparison-file"
             )
     gr.Markdown(text.CONSENT, elem_id="consent")
     return Page(
@@ -123,6 +119,7 @@ def build_page(example_titles: Sequence[str]) -> Page:
         judge=judge,
         screens=screens,
         comparison=comparison,
+        comparison_file=comparison_file,
     )
 
 

@@ -121,7 +121,8 @@ DONE = "Done."
 FAILED = "The run ended with an error; see the message."
 ALL_PHOTOS_FIT = "All photos are fit to use."
 FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)")
-COMPARISON = "Both methods in one figure"
+COMPARISON = "Both methods compared"
+COMPARISON_FILE = "Both methods in one figure (PNG)"
 
 UNEXPECTED = (
     "Something went wrong on our side; the server keeps a record. Please try again, and if it "
@@ -172,9 +173,14 @@ def judge(name: str, licence: str, notice: str) -> str:
     return f"Judge: {name}, licence {licence}. {notice}".strip()
 
 
+def method_name(method: str) -> str:
+    """A method in a few words."""
+    return METHOD_LABELS[method].partition(" (")[0]
+
+
 def replanned(method: str, message: str) -> str:
     """Memory ran out while one of the methods was at work."""
-    return f"{METHOD_LABELS[method].partition(' (')[0]}: {message}"
+    return f"{method_name(method)}: {message}"
 
 
 def download(step: DownloadProgress) -> str:
