@@ -151,6 +151,23 @@ def test_claims_are_tried_on_every_arm(tiny_folder, probed, capsys):
     assert (probed / "claims.png").stat().st_size > 20_000
 
 
+def test_one_claim_alone_is_tried_without_probes(tiny_folder, tmp_path, capsys):
+    models = ("--model", str(tiny_folder), "--against", str(tiny_folder))
+    words = ("bench", "claims", *TINY, "--only", "training", *models, "--out", str(tmp_path))
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "its rival" in printed
+    assert "Sweet spot" not in printed
+    written = json.loads((tmp_path / "claims.json").read_text())
+    assert set(written["scores"]) == {"real renders", "training"}
+    assert not list(tmp_path.glob("probes*"))
+
+
+def test_a_claim_that_does_not_exist_is_refused(tmp_path, capsys):
+    assert main(["bench", "claims", "--only", "training", "--out", str(tmp_path)]) != 0
+    assert "There is no claim 'training' here; choose among references" in capsys.readouterr().err
+
+
 def test_speed_splits_the_time_and_knows_the_arithmetic(tiny_folder, tmp_path, capsys):
     words = ["bench", "speed", "--seconds", "1", "--steps", "2", "--model", str(tiny_folder)]
     assert main([*words, "--out", str(tmp_path)]) == 0
