@@ -7,11 +7,13 @@ import pytest
 from idvid.bench.command import STAGES, call_of
 from idvid.bench.figures import average, gain, share
 from idvid.bench.quality import DRIFT, PRESENCE, SWAP_TWO
+from idvid.bench.settings import TEST
 from idvid.bench.statistics import mean
 from idvid.bench.watch import Score
 from idvid.cli import main
 from idvid.config import FEW_STEPS, FULL_STEPS
 from idvid.errors import InputError
+from idvid.people import sample_person
 
 TINY = ("--people", "2", "--pairs", "1", "--trios", "0", "--seconds", "1", "--steps", "1")
 
@@ -111,6 +113,10 @@ def test_quality_prints_its_table_and_leaves_numbers_and_samples(tiny_folder, tm
     assert "`id_sim` minus B's" in printed
     written = json.loads((tmp_path / "quality.json").read_text())
     assert written["run"]["stage"]["pairs"] == 1
+    pale, dark = written["skin"]["palest third"][0], written["skin"]["middle third"][0]
+    melanin = [sample_person(TEST.people + i).skin.melanin for i in (pale, dark)]
+    assert melanin == sorted(melanin)
+    assert "| middle third (n=1) | real renders | 0.500 " in printed
     assert written["figures"]["A"]["`id_sim` of real renders (ceiling)"]["value"] > 0.4
     assert written["scores"]["A"] == written["scores"]["A"] | {"video_seconds": 1.0}
     assert (tmp_path / "sheet_A.png").stat().st_size > 1000
