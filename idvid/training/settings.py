@@ -125,7 +125,7 @@ class DistilSettings:
     optimiser: OptimiserSettings
     start: Literal["data", "teacher", "student"] = "student"  # of a segment, see `segments`
     sub_steps: int = 3  # of the teacher for one of the student
-    guidance_scale: float = 1.0  # of the teacher
+    guidance_scale: float = 4.0  # of the teacher; the student learns it, so it needs none
     usual_strength: float = DEFAULTS.identity_strength
     strengths: tuple[float, float] = (0.3, 1.5)
     face_weight: float = 2.0  # added on faces
@@ -188,7 +188,12 @@ CPU = TrainingSettings(
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(
-            num_steps=20_000, batch_size=4, learning_rate=1e-3, muon=True, checkpoint_every=250
+            num_steps=20_000,
+            batch_size=4,
+            learning_rate=1e-3,
+            decay_share=0.7,
+            muon=True,
+            checkpoint_every=250,
         ),
         width=192,
         depth=7,
