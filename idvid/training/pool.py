@@ -63,7 +63,7 @@ class ShardPool:
         self._answers: dict[Rule, tuple[int, list[Choice]]] = {}
 
     def poll(self) -> int:
-        """Take in new shards and return how many; the oldest ones leave beyond the limit."""
+        """Take in new shards, up to the limit, and return how many."""
         kind = self._kind
         known = set(self.names)
         found = record_names(kind.folder, kind.split, kind.derivative)
