@@ -33,6 +33,10 @@ class DataSettings:
     shards_in_memory: int = 400  # of latents or of faces, about 15 MB each
     pictures_in_memory: int = 100  # shards of frames, about 26 MB each
 
+    def on(self, device: str) -> DataSettings:
+        """The same for a run on a device: shards are encoded on a GPU only where the run has one."""
+        return self if self.encode_device == "cpu" else replace(self, encode_device=device)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:

@@ -69,6 +69,12 @@ def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
         command._take_shipped(call)
 
 
+def test_a_gpu_preset_encodes_where_the_run_trains():
+    cpu, gpu = PRESETS["cpu"].data, PRESETS["h200"].data
+    assert [data.on("cuda").encode_device for data in (cpu, gpu)] == ["cpu", "cuda"]
+    assert [data.on("cpu").encode_device for data in (cpu, gpu)] == ["cpu", "cpu"]
+
+
 def test_the_h200_preset_ends_within_25_minutes():
     stages = PRESETS["h200"]
     parts = (stages.autoencoder, stages.backbone, stages.video, stages.distil, stages.planner)
