@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from idvid.bench.figures import average, by_person, share
 from idvid.bench.play import Variant
 from idvid.bench.statistics import difference
+from idvid.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from idvid.bench.photos import PhotoChoice
     from idvid.bench.play import Asking, Played
@@ -140,6 +141,22 @@ def claims(settings: GenerationSettings, *, has_rival: bool) -> tuple[Claim, ...
         _photos(usual),
     )
     return (*every, _training(usual)) if has_rival else every
+
+
+def chosen(every: tuple[Claim, ...], names: Collection[str]) -> tuple[Claim, ...]:
+    """The claims of these names; all of them where there are none.
+
+    Raises:
+        InputError: a claim is not among them.
+    """
+    known = [claim.name for claim in every]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"There is no claim '{name}' here; choose among {', '.join(known)}, and give "
+                "--against a model for 'training'."
+            )
+    return tuple(claim for claim in every if not names or claim.name in names)
 
 
 def _references(usual: Variant) -> Claim:

@@ -22,18 +22,19 @@ _COLUMNS, _PANEL_IN = 3, (5.0, 3.4)
 _SPREAD = 0.12  # sideways distance of the measures of one arm
 
 
-def draw(trials: Sequence[Trial], truth: Played, spot: str, path: Path) -> None:
+def draw(trials: Sequence[Trial], truth: Played, spot: str | None, path: Path) -> None:
     """Draw all trials; `spot` is the name of the arm marked in the panel of the strength."""
-    rows = -(-len(trials) // _COLUMNS)
-    size = (_PANEL_IN[0] * _COLUMNS, _PANEL_IN[1] * rows)
+    columns = min(_COLUMNS, len(trials))
+    rows = -(-len(trials) // columns)
+    size = (_PANEL_IN[0] * columns, _PANEL_IN[1] * rows)
     figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels[len(trials) :]:
         axes.set_axis_off()
     for trial, axes in zip(trials, panels, strict=False):
         _panel(axes, trial, truth)
-        if trial.claim.name == "strength":
+        if trial.claim.name == "strength" and spot is not None:
             place = list(trial.played).index(spot)
             axes.axvline(place, color="#888888", linewidth=6, alpha=0.3, zorder=0)
             axes.annotate(

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `python -m idvid bench`."""
     parser.add_argument("what", choices=(*BENCHMARKS, "all"), help="what to measure")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    parser.add_argument("--only", nargs="+", default=(), metavar="CLAIM", help="claims to test")
     parser.add_argument("--people", type=int, help="test people in the cast")
     parser.add_argument("--pairs", type=int, help="scenes of two people")
     parser.add_argument("--trios", type=int, help="scenes of three people")
@@ -101,7 +102,8 @@ def call_of(name: str, args: argparse.Namespace) -> BenchRun:
     if against is not None and against.name == own.name:
         own, against = replace(own, name="A"), replace(against, name="B")
     stage = _stage(STAGES[name], args)
-    return BenchRun(stage=stage, contender=own, against=against, out=args.out)
+    only = tuple(args.only)
+    return BenchRun(stage=stage, contender=own, against=against, out=args.out, only=only)
 
 
 def _steps(asked: int | None, *, is_full: bool) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from idvid.bench import tables
+from idvid.bench import groups, tables
 from idvid.bench.cast import make_cast
 from idvid.bench.figures import average, gain, share
 from idvid.bench.photos import USUAL
@@ -93,12 +93,14 @@ def run(call: BenchRun) -> str:
             GAIN: gain(own.scores, rival.scores, "id_sim"),
         }
     table = table_of(call, results, played)
+    table += "\nThe same by skin tone:\n\n" + groups.table(cast, truth, played)
     (call.out / "quality.md").write_text(table, "utf-8")
     tables.write(
         call.out / "quality.json",
         {
             "run": call,
             "environment": tables.environment(),
+            "skin": groups.skin_thirds(cast),
             "figures": {n: {r.name: e for r, e in own.items()} for n, own in results.items()},
             "scores": {"real renders": truth, **played},
         },

@@ -83,3 +83,4 @@ class BenchRun:
     contender: Contender
     against: Contender | None  # compared with the contender, person by person
     out: Path
+    only: tuple[str, ...] = ()  # names of the claims to test; none: all of them

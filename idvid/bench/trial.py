@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from idvid.bench import tables
 from idvid.bench.cast import make_cast
-from idvid.bench.claims import MEASURES, claims, sweet_spot, verdict
+from idvid.bench.claims import MEASURES, chosen, claims, sweet_spot, verdict
 from idvid.bench.claims_figure import draw
 from idvid.bench.photos import MOST_PHOTOS
 from idvid.bench.play import Played, Theatre, Variant, maker, real
@@ -60,17 +60,28 @@ class Trial:
 
 
 def run(call: BenchRun) -> str:
-    """Test all claims, write claims.json, claims.md and claims.png; returns the tables."""
+    """Test the claims, write claims.json, claims.md and claims.png; returns the tables.
+
+    Raises:
+        InputError: a claim is asked for that does not exist.
+    """
+    every = claims(call.contender.settings, has_rival=call.against is not None)
+    asked = chosen(every, call.only)
+    has_spot = STRENGTH in [claim.name for claim in asked]
     cast = make_cast(call.stage.people, MOST_PHOTOS)
-    theatre = Theatre(cast, make_scenes(cast, call.stage), follower(call.stage, call.out))
+    # Only the claim on strength asks how well the prompt is followed; probes take minutes to train.
+    following = follower(call.stage, call.out) if has_spot else None
+    theatre = Theatre(cast, make_scenes(cast, call.stage), following)
     truth = theatre.play("real renders", real)
     troupe = Troupe(theatre, call)
     trials = [
         Trial(claim=claim, played={arm.name: troupe.play(claim, arm) for arm in claim.arms})
-        for claim in claims(call.contender.settings, has_rival=call.against is not None)
+        for claim in asked
     ]
-    spot = next(sweet_spot(t.played, truth) for t in trials if t.claim.name == STRENGTH)
-    text = _head(call) + _verdicts(trials) + f"\nSweet spot of the strength: {spot}.\n"
+    spots = [sweet_spot(t.played, truth) for t in trials if t.claim.name == STRENGTH]
+    spot = spots[0] if spots else None
+    text = _head(call) + _verdicts(trials)
+    text += f"\nSweet spot of the strength: {spot}.\n" if spot else ""
     text += "".join(_arms(trial, truth) for trial in trials)
     (call.out / "claims.md").write_text(text, "utf-8")
     draw(trials, truth, spot, call.out / "claims.png")

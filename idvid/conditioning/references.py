@@ -111,10 +111,14 @@ def anchor_frames(
     for index, pictures in enumerate(characters):
         if pictures is None:
             continue
-        for frame in torch.nonzero(is_visible[index]).flatten().tolist():
-            picture, mask = _lay(pictures, landmarks[index, frame], pixels, size)
-            total[frame] += picture * mask
-            weight[frame] += mask
+        times = torch.nonzero(is_visible[index]).flatten()
+        best = _nearest_in_pose(pictures.landmarks, landmarks[index, times])
+        for reference in sorted(set(best.tolist())):
+            frames = times[best == reference]
+            photo = (pictures.images[reference], pictures.landmarks[reference])
+            laid, mask = _lay(photo, landmarks[index, frames], pixels, size)
+            total[frames] += laid * mask
+            weight[frames] += mask
     coverage = weight.clamp(max=1)
     return total / weight.clamp(min=1e-4) * coverage, coverage
 
@@ -126,24 +130,35 @@ def encode_anchors(frames: Tensor, coverage: Tensor, autoencoder: FrameAutoencod
     return torch.cat([latents, functional.avg_pool2d(coverage, 8)], dim=1)
 
 
+def _nearest_in_pose(references: Tensor, plan: Tensor) -> Tensor:
+    """Which of the references (R, 5, 2) is posed most like each face of a plan (n, 5, 2): (n,)."""
+    difference = pose_residual(references)[:, None] - pose_residual(plan)
+    return difference.square().sum((-2, -1)).argmin(0)
+
+
 def _lay(
-    pictures: ReferencePictures, points: Tensor, pixels: Tensor, size: tuple[int, int]
+    photo: tuple[Tensor, Tensor], points: Tensor, pixels: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The reference nearest in pose, warped to `points` (5, 2), and its mask (1, H, W)."""
-    difference = pose_residual(pictures.landmarks) - pose_residual(points)
-    best = int(difference.square().sum((-2, -1)).argmin())
-    image, (origin, axis) = pictures.images[best], face_frame(pictures.landmarks[best])
-    face_uv = to_face(pixels, *face_frame(points))
+    """A photo (3, h, w) with its landmarks, warped to `points` (n, 5, 2): (n, 3, H, W).
+
+    All frames at once: on a GPU each would be some hundred tiny kernels. The second value is the
+    mask of each (n, 1, H, W).
+    """
+    image, (origin, axis) = photo[0], face_frame(photo[1])
+    face_uv = to_face(pixels, *face_frame(points))  # (n, H * W, 2)
     across = torch.stack([-axis[1], axis[0]])
-    source = origin + face_uv[:, :1] * axis + face_uv[:, 1:] * across
+    source = origin + face_uv[..., :1] * axis + face_uv[..., 1:] * across
     extent = torch.tensor([image.shape[2], image.shape[1]], device=image.device)
     grid = (source + 0.5) / extent * 2 - 1
     warped = functional.grid_sample(
-        image[None], grid.view(1, *size, 2), align_corners=False, padding_mode="border"
-    )[0]
+        image.expand(len(points), -1, -1, -1),
+        grid.view(-1, *size, 2),
+        align_corners=False,
+        padding_mode="border",
+    )
     inside = (grid.abs() < 1).all(-1)
     mask = (-0.5 * region_distance(face_uv)).exp() * inside
-    return warped, mask.view(1, *size)
+    return warped, mask.view(-1, 1, *size)
 
 
 def _pixels(height: int, width: int, device: torch.device) -> Tensor:

@@ -23,8 +23,9 @@ MIN_GAP = 1.3
 MAX_TURN = 0.05  # face sizes between the nose and where a frontal face has it
 MIN_SIDE = 0.8  # face sizes between a centre and the picture's sides
 _HEIGHTS = (0.38, 0.6)  # of centres, frame heights
-# The smallest size: 0.7 to 0.85 of the training clips' median for so many people.
-_MAX_FLOOR, _SHARED_FLOOR = 0.30, 0.70  # frame heights; the second is shared among the people
+# The smallest size: about the training clips' median for two and for three people. A face of 30 px is
+# four by four latents, too few to tell people by (docs/log.md).
+_MAX_FLOOR, _SHARED_FLOOR = 0.36, 0.90  # frame heights; the second is shared among the people
 _ASPECT = WIDTH_PX / HEIGHT_PX
 _ROUNDS = 12  # pushing one pair apart may push it into a third
 

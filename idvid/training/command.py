@@ -248,7 +248,7 @@ def _video_sources(call: TrainingRun, feeder: Feeder) -> VideoSources:
     _take_shipped(call)
     frozen = load_frozen(call.model, call.device)
     derivative = derivative_name(call.model)
-    data = call.settings.data
+    data = call.settings.data.on(call.device)
     feeder.start(encode_shards, CacheJob(folder=call.shards, models=call.model, data=data))
     _await(feeder, call.shards, derivative, min(data.wait_for_shards, data.num_shards))
     return VideoSources(

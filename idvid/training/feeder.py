@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from idvid.errors import IdvidError, InputError
 from idvid.training.records import clear_partials, record_names, record_path
 from idvid.training.shards import ShardJob, write_clips, write_faces, write_traces
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _NICENESS = 10  # rendering yields to training where they share cores
 _POLL_S = 2.0
+MIN_FREE_BYTES = 3_000_000_000  # four checkpoints of the largest preset
 _FACE_VALIDATION = 2  # shards of held-out faces
 
 
@@ -64,7 +68,23 @@ def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
     for _, kind, shard in sorted(due, key=lambda entry: entry[0])[worker::workers]:
         _, folder, write = kinds[kind]
         if not record_path(folder, shard.name).exists():
+            check_room(job.folder)
             write(job.folder, shard, data)
+
+
+def check_room(folder: Path) -> None:
+    """Leave a run room for its checkpoints: a preset for hours may ask for more than a disk holds.
+
+    Raises:
+        InputError: less than MIN_FREE_BYTES would be left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise InputError(
+            f"No more shards are rendered: {free / 1e9:.1f} GB are free where they go, and "
+            f"{MIN_FREE_BYTES / 1e9:.0f} GB stay free for checkpoints; give --out on a larger disk."
+        )
 
 
 def _jobs(validation: int, train: int) -> list[ShardJob]:
@@ -139,7 +159,10 @@ def _alone(work: Callable[..., None], *arguments: object) -> None:
     import torch
 
     torch.set_num_threads(1)
-    work(*arguments)
+    try:
+        work(*arguments)
+    except IdvidError as error:
+        sys.exit(str(error))  # one sentence on standard error, and code 1
 
 
 def _end_with_parent() -> None:

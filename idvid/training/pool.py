@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    # Which rows of a shard may be drawn. Equal rules must be equal values.
+    Rule = Callable[[dict[str, Tensor]], NDArray[np.intp]]
+    Choice = tuple[dict[str, Tensor], NDArray[np.intp]]
+
 _AT_ONCE = 8  # new shards taken in at one look, so that no step stalls for long
 
 
@@ -56,9 +60,10 @@ class ShardPool:
         self._kind, self._limit, self._device = kind, limit, device
         self.names: list[str] = []
         self.shards: list[dict[str, Tensor]] = []
+        self._answers: dict[Rule, tuple[int, list[Choice]]] = {}
 
     def poll(self) -> int:
-        """Take in new shards and return how many; the oldest ones leave beyond the limit."""
+        """Take in new shards, up to the limit, and return how many."""
         kind = self._kind
         known = set(self.names)
         found = record_names(kind.folder, kind.split, kind.derivative)
@@ -74,7 +79,7 @@ class ShardPool:
 
     def restore(self, names: Sequence[str]) -> None:
         """Hold exactly the named shards, in their order."""
-        self.names, self.shards = [], []
+        self.names, self.shards, self._answers = [], [], {}
         self._load(names)
 
     def __len__(self) -> int:
@@ -85,17 +90,16 @@ class ShardPool:
         self,
         rng: np.random.Generator,
         count: int,
-        eligible: Callable[[dict[str, Tensor]], NDArray[np.intp]] | None = None,
+        rule: Rule | None = None,
     ) -> list[tuple[dict[str, Tensor], Tensor]]:
         """Draw examples uniformly from uniformly drawn shards: (shard, rows) pairs.
 
         Args:
             rng: which ones.
             count: how many.
-            eligible: the rows of a shard that may be drawn; default: all.
+            rule: the rows of a shard that may be drawn; default: all.
         """
-        choices = [(shard, (eligible or _all_rows)(shard)) for shard in self.shards]
-        choices = [choice for choice in choices if len(choice[1])]
+        choices = self.eligible(rule or _all_rows)
         picks = np.sort(rng.integers(len(choices), size=count))
         drawn = []
         for index in np.unique(picks):
@@ -103,6 +107,18 @@ class ShardPool:
             rows = allowed[rng.integers(len(allowed), size=int((picks == index).sum()))]
             drawn.append((shard, torch.from_numpy(rows).to(self._device)))
         return drawn
+
+    def eligible(self, rule: Rule) -> list[Choice]:
+        """The shards with rows that a rule allows, and those rows.
+
+        A rule is asked once per shard and remembered: its answer may have to come from a GPU, which
+        a step of training must not wait for a thousand times.
+        """
+        asked, choices = self._answers.get(rule, (0, []))
+        answers = ((shard, rule(shard)) for shard in self.shards[asked:])
+        choices = choices + [answer for answer in answers if len(answer[1])]
+        self._answers[rule] = (len(self.shards), choices)
+        return choices
 
     def first(self, count: int) -> list[tuple[dict[str, Tensor], Tensor]]:
         """`count` different examples, as many of each shard: always the same ones."""

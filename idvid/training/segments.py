@@ -94,6 +94,5 @@ def lessons(
         elif start == "student":
             current = euler(current, predicted.detach(), first, last)
         else:
-            current = add_noise(
-                material.clean, material.noise, last.expand(material.clean.shape[:2])
-            )
+            level = torch.full_like(level[:, count:], float(last))
+            current = add_noise(material.clean, material.noise, level)

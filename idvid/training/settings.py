@@ -33,6 +33,10 @@ class DataSettings:
     shards_in_memory: int = 400  # of latents or of faces, about 15 MB each
     pictures_in_memory: int = 100  # shards of frames, about 26 MB each
 
+    def on(self, device: str) -> DataSettings:
+        """The same for a run on a device: shards are encoded on a GPU only where the run has one."""
+        return self if self.encode_device == "cpu" else replace(self, encode_device=device)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
@@ -121,7 +125,7 @@ class DistilSettings:
     optimiser: OptimiserSettings
     start: Literal["data", "teacher", "student"] = "student"  # of a segment, see `segments`
     sub_steps: int = 3  # of the teacher for one of the student
-    guidance_scale: float = 1.0  # of the teacher
+    guidance_scale: float = 4.0  # of the teacher; the student learns it, so it needs none
     usual_strength: float = DEFAULTS.identity_strength
     strengths: tuple[float, float] = (0.3, 1.5)
     face_weight: float = 2.0  # added on faces
@@ -184,7 +188,12 @@ CPU = TrainingSettings(
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(
-            num_steps=20_000, batch_size=4, learning_rate=1e-3, muon=True, checkpoint_every=250
+            num_steps=20_000,
+            batch_size=4,
+            learning_rate=1e-3,
+            decay_share=0.7,
+            muon=True,
+            checkpoint_every=250,
         ),
         width=192,
         depth=7,

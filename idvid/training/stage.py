@@ -19,6 +19,7 @@ from idvid.models.checkpoint import (
     save_part,
     stored_names,
 )
+from idvid.training.growth import grown_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,9 +85,10 @@ class Stage(Protocol):
 def start_part(
     name: str, config: dict[str, object], folders: Sequence[Path]
 ) -> tuple[ModelMixin, bool]:
-    """A part with the weights of the first folder that has it in these sizes, else a fresh one.
+    """A part with the weights of the first folder whose own fit or can grow, else a fresh one.
 
-    A part that knows fewer words fits too: the words that it lacks start fresh.
+    A smaller part is grown to these sizes, so that it computes what it did; a part that knows fewer
+    words fits too, and the words that it lacks start fresh.
 
     Returns:
         the part, and whether it is fresh.
@@ -98,8 +100,9 @@ def start_part(
         part = load_part(name, folder / name)
         if _sizes(part) == _sizes(fresh):
             return part.float().requires_grad_(True).train(), False
-        if _lacks_words(part, fresh):
-            fresh.load_state_dict(_with_new_words(part.float(), fresh))
+        weights = grown_weights(part, fresh)
+        if weights is not None:
+            fresh.load_state_dict(_with_new_words(weights, fresh))
             return fresh.train(), False
     return fresh.train(), True
 
@@ -119,22 +122,14 @@ def write_parts(folder: Path, **parts: ModelMixin) -> None:
         save_bundled(BundledModel(**loaded, tokenizer=tokenizer), folder)  # pyright: ignore[reportArgumentType]
 
 
-def _lacks_words(part: ModelMixin, fresh: ModelMixin) -> bool:
-    """Whether the part only differs from the fresh one by having fewer words."""
-    old, new = _sizes(part), _sizes(fresh)
-    if old.keys() != new.keys() or _WORDS not in old:
-        return False
-    is_alike = all(old[name] == size for name, size in new.items() if name != _WORDS)
-    return is_alike and old[_WORDS][1] == new[_WORDS][1] and old[_WORDS][0] < new[_WORDS][0]
-
-
-def _with_new_words(part: ModelMixin, fresh: ModelMixin) -> dict[str, Tensor]:
-    """The part's weights, with the fresh one's rows for the words that it lacks.
+def _with_new_words(weights: dict[str, Tensor], fresh: ModelMixin) -> dict[str, Tensor]:
+    """A part's weights, with the fresh one's rows for the words that it lacks.
 
     New rows are as long as trained ones on average: much shorter ones would be passed over.
     """
-    weights, rows = part.state_dict(), fresh.state_dict()[_WORDS]
-    known = weights[_WORDS]
+    if _WORDS not in weights:
+        return weights
+    known, rows = weights[_WORDS], fresh.state_dict()[_WORDS]
     added = rows[len(known) :] * (known.std() / rows.std())
     return weights | {_WORDS: torch.cat([known, added])}
 

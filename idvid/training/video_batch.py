@@ -59,6 +59,20 @@ class VideoBatch:
     is_given: Tensor  # (B,) False: identity is dropped
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsWith:
+    """The rows of a shard that show so many people for long enough."""
+
+    frames: int  # at least
+    people: int
+
+    def __call__(self, shard: dict[str, Tensor]) -> NDArray[np.intp]:
+        """Indices of the rows."""
+        counts = shard["is_person"].sum(1).cpu().numpy()
+        is_long = shard["latents"].shape[1] >= self.frames
+        return np.flatnonzero((counts == self.people) & is_long)
+
+
 def read_cached(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
     """The tensors of one cached shard; captions as ids."""
     fps = float(record.notes["fps"])
@@ -107,7 +121,7 @@ def draw_batch(
     """
     rows, frames = size
     people = _draw_people(pool, draws, frames, people_shares)
-    picked = pool.draw(draws.numpy, rows, lambda shard: _rows_of(shard, frames, people))
+    picked = pool.draw(draws.numpy, rows, RowsWith(frames=frames, people=people))
     return gather_batch(picked, frames, draws, references) | {"slot_ids": slot_ids}
 
 
@@ -176,20 +190,13 @@ def _gather(
 def _draw_people(pool: ShardPool, draws: Draws, frames: int, shares: Sequence[float]) -> int:
     """How many people this batch shows; what the pool does not hold is not drawn."""
     held = [
-        any(len(_rows_of(shard, frames, count)) for shard in pool.shards)
+        bool(pool.eligible(RowsWith(frames=frames, people=count)))
         for count in range(1, len(shares) + 1)
     ]
     odds = np.where(held, shares, 0.0)
     if not odds.any():  # only such clips are here as the shares leave out
         odds = np.asarray(held, dtype=float)
     return 1 + int(draws.numpy.choice(len(shares), p=odds / odds.sum()))
-
-
-def _rows_of(shard: dict[str, Tensor], frames: int, people: int | None = None) -> NDArray[np.intp]:
-    """Rows of a shard with enough frames and, if asked for, so many people."""
-    counts = shard["is_person"].sum(1).cpu().numpy()
-    fits = np.full(len(counts), shard["latents"].shape[1] >= frames)
-    return np.flatnonzero(fits if people is None else fits & (counts == people))
 
 
 def _trimmed(rows: dict[str, Tensor], references: int) -> dict[str, Tensor]:

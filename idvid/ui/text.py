@@ -63,7 +63,8 @@ STEPS_INFO = (
 )
 GUIDANCE_LABEL = "Guidance"
 GUIDANCE_INFO = (
-    f"How strictly to follow the prompt; 1 is no guidance, and {FEW_STEPS} steps take none."
+    f"How strictly to follow prompt and photos; 1 is no guidance, and {FEW_STEPS} steps take none. About 4 "
+    "suits the bundled model in full."
 )
 ADVANCED = "Advanced"
 EXAMPLES = "Examples: fill in the form, then press Generate."

@@ -7,11 +7,13 @@ import pytest
 from idvid.bench.command import STAGES, call_of
 from idvid.bench.figures import average, gain, share
 from idvid.bench.quality import DRIFT, PRESENCE, SWAP_TWO
+from idvid.bench.settings import TEST
 from idvid.bench.statistics import mean
 from idvid.bench.watch import Score
 from idvid.cli import main
 from idvid.config import FEW_STEPS, FULL_STEPS
 from idvid.errors import InputError
+from idvid.people import sample_person
 
 TINY = ("--people", "2", "--pairs", "1", "--trios", "0", "--seconds", "1", "--steps", "1")
 
@@ -111,6 +113,10 @@ def test_quality_prints_its_table_and_leaves_numbers_and_samples(tiny_folder, tm
     assert "`id_sim` minus B's" in printed
     written = json.loads((tmp_path / "quality.json").read_text())
     assert written["run"]["stage"]["pairs"] == 1
+    pale, dark = written["skin"]["palest third"][0], written["skin"]["middle third"][0]
+    melanin = [sample_person(TEST.people + i).skin.melanin for i in (pale, dark)]
+    assert melanin == sorted(melanin)
+    assert "| middle third (n=1) | real renders | 0.500 " in printed
     assert written["figures"]["A"]["`id_sim` of real renders (ceiling)"]["value"] > 0.4
     assert written["scores"]["A"] == written["scores"]["A"] | {"video_seconds": 1.0}
     assert (tmp_path / "sheet_A.png").stat().st_size > 1000
@@ -149,6 +155,23 @@ def test_claims_are_tried_on_every_arm(tiny_folder, probed, capsys):
     written = json.loads((probed / "claims.json").read_text())
     assert {finding["verdict"] for finding in written["verdicts"]} == {"not shown"}
     assert (probed / "claims.png").stat().st_size > 20_000
+
+
+def test_one_claim_alone_is_tried_without_probes(tiny_folder, tmp_path, capsys):
+    models = ("--model", str(tiny_folder), "--against", str(tiny_folder))
+    words = ("bench", "claims", *TINY, "--only", "training", *models, "--out", str(tmp_path))
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "its rival" in printed
+    assert "Sweet spot" not in printed
+    written = json.loads((tmp_path / "claims.json").read_text())
+    assert set(written["scores"]) == {"real renders", "training"}
+    assert not list(tmp_path.glob("probes*"))
+
+
+def test_a_claim_that_does_not_exist_is_refused(tmp_path, capsys):
+    assert main(["bench", "claims", "--only", "training", "--out", str(tmp_path)]) != 0
+    assert "There is no claim 'training' here; choose among references" in capsys.readouterr().err
 
 
 def test_speed_splits_the_time_and_knows_the_arithmetic(tiny_folder, tmp_path, capsys):

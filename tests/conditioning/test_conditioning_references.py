@@ -53,6 +53,30 @@ def test_the_best_posed_reference_is_laid():
     assert (frames[1][centre] > 0).all()
 
 
+def test_frames_laid_together_are_as_laid_one_by_one():
+    noise = torch.Generator().manual_seed(0)
+
+    def scattered(*shape):
+        return POINTS + 3 * torch.randn(*shape, 5, 2, generator=noise)
+
+    cast = [
+        ReferencePictures(
+            images=(torch.rand(3, 80, 80, generator=noise), torch.rand(3, 64, 70, generator=noise)),
+            landmarks=scattered(2),
+        )
+        for _ in range(2)
+    ]
+    plan = scattered(2, 6)
+    visible = torch.tensor([[True, True, False, True, True, True], [False] + [True] * 5])
+    together = anchor_frames(cast, plan, visible, (80, 96))
+    for time in range(6):
+        one = slice(time, time + 1)
+        alone = anchor_frames(cast, plan[:, one], visible[:, one], (80, 96))
+        assert torch.allclose(together[0][one], alone[0], atol=1e-5)
+        assert torch.allclose(together[1][one], alone[1], atol=1e-6)
+    assert (together[1].amax((1, 2, 3)) > 0.9).all()
+
+
 def test_each_character_is_laid_at_their_own_face_and_nobody_where_not_visible():
     left, right = POINTS, POINTS + torch.tensor([100.0, 0])
     cast = [

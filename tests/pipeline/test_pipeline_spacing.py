@@ -76,7 +76,7 @@ def profiles(count, frames=6):
     """Faces that turn far away, become small and sink."""
     states = standing(*[0.4 + 0.5 * person for person in range(count)], frames=frames)
     states[..., 4:] = torch.linspace(0, 6, frames)[:, None]
-    sizes = torch.linspace(0.3, 0.05, frames).expand(count, -1)
+    sizes = torch.linspace(0.4, 0.05, frames).expand(count, -1)
     states = resized(states, sizes)
     down = torch.linspace(0.45, 0.9, frames).expand(count, -1)
     return moved(states, torch.stack([places(states)[0][..., 0], down], dim=-1))
@@ -87,7 +87,7 @@ def test_faces_in_view_are_neither_in_profile_nor_tiny_nor_low(count):
     states = keep_in_view(profiles(count))
     centres, sizes = places(states)
     assert turn(states).abs().max() <= MAX_TURN + 1e-5
-    assert sizes.min() >= min(0.30, 0.70 / count) - 1e-5
+    assert sizes.min() >= min(0.36, 0.90 / count) - 1e-5
     assert centres[..., 1].max() <= 0.6 + 1e-5
     assert torch.equal(centres[..., 0], places(profiles(count))[0][..., 0])
 

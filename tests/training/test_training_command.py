@@ -39,12 +39,27 @@ def test_the_command_changes_only_what_it_is_told():
     limited = command.settings_of(_arguments("video", "--preset", "h200", "--minutes", "3"))
     assert limited.video.optimiser.minutes == 3
     assert limited.data == PRESETS["h200"].data
+    arm = command.settings_of(_arguments("video", "--steps", "300", "--identity-weight", "0"))
+    assert arm.video.optimiser.num_steps == 300
+    assert arm.video.optimiser.warmup_steps == 30
+    assert arm.video.optimiser.minutes is None
+    assert arm.video.identity_weight == 0
+    assert arm.video.temporal_weight == PRESETS["cpu"].video.temporal_weight
 
 
-@pytest.mark.parametrize("words", [("--minutes", "0"), ("--minutes", "nan"), ("--shards", "-1")])
+@pytest.mark.parametrize(
+    "words", [("--minutes", "0"), ("--minutes", "nan"), ("--shards", "-1"), ("--steps", "0")]
+)
 def test_numbers_without_sense_are_refused(words):
     with pytest.raises(InputError, match="above 0"):
         command.settings_of(_arguments("video", *words))
+
+
+@pytest.mark.parametrize("value", ["-0.1", "nan", "inf"])
+@pytest.mark.parametrize("name", ["--identity-weight", "--temporal-weight"])
+def test_weights_without_sense_are_refused(name, value):
+    with pytest.raises(InputError, match=f"{name} is {value}; give 0 or more"):
+        command.settings_of(_arguments("video", name, value))
 
 
 def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
@@ -52,6 +67,12 @@ def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
     call = command.TrainingRun(settings=tiny, folder=tmp_path, device="cpu", resume=False)
     with pytest.raises(ModelError, match="train the stage 'autoencoder' first"):
         command._take_shipped(call)
+
+
+def test_a_gpu_preset_encodes_where_the_run_trains():
+    cpu, gpu = PRESETS["cpu"].data, PRESETS["h200"].data
+    assert [data.on("cuda").encode_device for data in (cpu, gpu)] == ["cpu", "cuda"]
+    assert [data.on("cpu").encode_device for data in (cpu, gpu)] == ["cpu", "cpu"]
 
 
 def test_the_h200_preset_ends_within_25_minutes():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from video_stages import batch_of, video_stage
 
 from idvid.conditioning.text import slot_ids
 from idvid.models.checkpoint import PART_CLASSES, load_bundled, load_part
@@ -17,26 +18,11 @@ from idvid.training.objective import frame_levels
 from idvid.training.planner_stage import PlannerStage
 from idvid.training.pool import Draws
 from idvid.training.state import FILE_LIMIT_BYTES, load_state, save_state
-from idvid.training.video_batch import draw_batch, finish_batch
-from idvid.training.video_stage import VideoStage
+from idvid.training.video_batch import draw_batch
 
 
 class Kill(BaseException):
     """What a kill does to a run, without ending the tests."""
-
-
-def video_stage(tiny, sources, **changes):
-    torch.manual_seed(0)
-    settings = replace(tiny, video=replace(tiny.video, **changes))
-    return VideoStage(settings, sources, "cpu")
-
-
-def batch_of(stage, sources, rows=4, frames=8, **changes):
-    stage.pool.poll()
-    draws = Draws.of_step(0, 0)
-    raw = draw_batch(stage.pool, draws, (rows, frames), slot_ids(sources.tokenizer))
-    settings = replace(stage._settings.without_drops(), **changes)
-    return raw, finish_batch(raw, settings, draws)
 
 
 @pytest.mark.parametrize("muon", [False, True])
@@ -220,22 +206,6 @@ def test_other_weights_need_other_latents(tiny, sources, folder, tmp_path):
     autoencoder.latent_mean += 1
     autoencoder.save_pretrained(tmp_path / "model" / "autoencoder")
     assert derivative_name(tmp_path / "model") != sources.derivative
-
-
-def test_the_identity_loss_teaches_the_video_model_only(tiny, sources):
-    from idvid.training.likeness import identity_loss
-
-    stage = video_stage(tiny, sources)
-    _, batch = batch_of(stage, sources)
-    level = torch.full(batch.time_s.shape, 0.8)
-    predicted = (batch.latents + 0.1).requires_grad_(True)
-    identity_loss(predicted, batch, level, sources.frozen, rows=2).backward()
-    assert predicted.grad[:2].abs().sum() > 0
-    assert predicted.grad[2:].abs().sum() == 0
-    parts = (sources.frozen.autoencoder, sources.frozen.backbone)
-    assert all(p.grad is None for part in parts for p in part.parameters())
-    silent = identity_loss(predicted, batch, torch.full_like(level, 0.3), sources.frozen, rows=2)
-    assert silent == 0
 
 
 def test_planner_trains_and_completes_the_model(tiny, shards, sources, tokenizer, folder, tmp_path):

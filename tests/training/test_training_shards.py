@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from idvid.errors import SeedError
+from idvid.errors import InputError, SeedError
 from idvid.people.seeds import split_of
 from idvid.training.feeder import Feeder, FeederJob, clip_jobs, make_shards
 from idvid.training.pool import ShardKind, ShardPool, tensors_of
@@ -117,6 +117,18 @@ def test_kinds_grow_side_by_side_and_only_those_asked_for(tiny, monkeypatch, tmp
     assert "traces" not in made
 
 
+def test_renderers_leave_room_on_the_disk(tiny, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr("idvid.training.feeder.write_traces", lambda *_: made.append(0))
+    job = FeederJob(folder=tmp_path / "shards", data=tiny.data, kinds=("traces",))
+    make_shards(job)
+    assert len(made) == 2
+    monkeypatch.setattr("idvid.training.feeder.MIN_FREE_BYTES", 10**18)
+    with pytest.raises(InputError, match=r"GB are free .* give --out on a larger disk"):
+        make_shards(job)
+    assert len(made) == 2
+
+
 def test_a_view_is_written_as_the_array_it_shows(tmp_path):
     view = np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1)
     write_record(tmp_path / "a.safetensors", {"view": view}, {})
@@ -161,6 +173,27 @@ def test_a_restored_pool_draws_what_it_drew(tmp_path):
         for p in (pool, other)
     )
     assert one == two
+
+
+def test_a_rule_is_asked_once_per_shard_and_its_answer_kept(tmp_path):
+    _put(tmp_path, 0)
+    pool, asked = _pool(tmp_path), []
+
+    def rule(shard):
+        asked.append(float(shard["values"][0]))
+        return np.array([1, 2]) if asked[-1] != 1 else np.array([], int)
+
+    for number in range(1, 4):
+        pool.poll()
+        for step in range(3):
+            drawn = pool.draw(np.random.default_rng(step), 8, rule)
+            assert {int(row) for _, rows in drawn for row in rows} <= {1, 2}
+            assert all(float(shard["values"][0]) != 1 for shard, _ in drawn)
+        assert asked == list(range(number))
+        _put(tmp_path, number)
+    pool.restore(["train-00002"])
+    assert [float(s["values"][0]) for s, _ in pool.draw(np.random.default_rng(0), 1, rule)] == [2.0]
+    assert asked[-1] == 2
 
 
 def test_a_full_pool_takes_no_more(tmp_path):

@@ -87,14 +87,9 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
         for name in photos:
             label = re.compile(f"{name}: identity similarity over time", re.IGNORECASE)
             panel.get_by_role("img", name=label).wait_for()
-    page.locator("#comparison img").wait_for()
+    page.locator("#comparison").get_by_role("img").first.wait_for()
     assert "dlib's face network, licence CC0-1.0." in page.locator("#judge-note").inner_text()
-    visit.shot("vace-done")
-    page.evaluate("document.body.classList.add('dark')")
-    visit.shot("vace-done-dark")
-    page.set_viewport_size({"width": 400, "height": 850})
-    assert visit.fits()
-    visit.shot("vace-done-phone")
+    visit.shots("vace-done")
 
     visit.choose_model("bundled")
     page.locator("#model-facts", has_text="it comes with idvid").wait_for()

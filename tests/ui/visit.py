@@ -78,6 +78,15 @@ class Visit:
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
+    def shots(self, name: str) -> None:
+        """As it is, in the dark, and dark on a phone, where nothing may stick out; stays so."""
+        self.shot(name)
+        self.page.evaluate("document.body.classList.add('dark')")
+        self.shot(f"{name}-dark")
+        self.page.set_viewport_size({"width": 400, "height": 850})
+        assert self.fits()
+        self.shot(f"{name}-phone")
+
     def fits(self) -> bool:
         """Nothing sticks out to the right."""
         return self.page.evaluate(
