@@ -1,5 +1,4 @@
-"""The drift panels: one small chart per character, growing while the video is made, and both methods'
-curves over each other at the end.
+"""The drift panels: a chart per character that grows with the video, and the methods compared.
 
 Owns the values that travel to the browser; the scripts beside it draw them and charts.css dresses
 them in the page's own colours, light or dark.

@@ -208,12 +208,7 @@ def name_the_lora(visit, name):
 def look_at_options(visit):
     """Pictures of the part with the options: light, dark and narrow."""
     page = visit.page
-    visit.shot("vace-options")
-    page.evaluate("document.body.classList.add('dark')")
-    visit.shot("vace-options-dark")
-    page.set_viewport_size({"width": 400, "height": 850})
-    assert visit.fits()
-    visit.shot("vace-options-phone")
+    visit.shots("vace-options")
     page.evaluate("document.body.classList.remove('dark')")
     page.set_viewport_size({"width": 1400, "height": 1000})
 
