@@ -72,12 +72,12 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         type=whole(1, 100),
-        help="denoising steps per window, 1 to 100; default: what suits the model",
+        help="denoising steps per window, 1 to 100; default: what suits the model and --lora",
     )
     parser.add_argument(
         "--guidance",
         type=number(1, 10),
-        help="guidance scale, 1 (none) to 10; default: what suits the model",
+        help="guidance scale, 1 (none) to 10; default: what suits the model and --lora",
     )
     parser.add_argument("--full", action="store_true", help="the full model, never its fast one")
     parser.add_argument(
@@ -171,7 +171,11 @@ def _add_quantise(parser: argparse.ArgumentParser) -> None:
 
 def _add_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
-    parser.add_argument("--lora", help="few-step LoRA for VACE: folder or owner/name, then :FILE")
+    parser.add_argument(
+        "--lora",
+        help="LoRA for VACE: folder or owner/name, then :FILE, or its address; it sets few steps and no guidance "
+        "unless others are given",
+    )
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,8 @@ CACHES = ("none", "taylorseer")  # between the steps of a VACE model
 QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by choice alone
 FEW_STEPS = 4  # of the distilled model: what it was taught, not a choice
 FULL_STEPS = 12  # that suit the bundled full model
+VACE_STEPS, VACE_GUIDANCE = 30, 5.0  # that suit VACE models
+LORA_STEPS, LORA_GUIDANCE = 4, 1.0  # that few-step LoRAs for them want
 METHODS = (
     "none",
     "context",

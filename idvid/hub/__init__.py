@@ -10,7 +10,7 @@ from idvid.hub.listing import ModelFacts
 from idvid.hub.patience import Patience
 from idvid.hub.progress import DownloadProgress
 from idvid.hub.reasons import size_text
-from idvid.hub.reference import ModelRef, parse_ref
+from idvid.hub.reference import ModelRef, parse_ref, split_file
 from idvid.hub.snapshot import fetch, local_path, look_up
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "look_up",
     "parse_ref",
     "size_text",
+    "split_file",
 ]

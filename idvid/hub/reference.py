@@ -9,13 +9,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from urllib.parse import unquote
 
 from idvid.errors import HubError
 
 SAFE_SUFFIXES = (".safetensors", ".json", ".txt", ".onnx")
 SAFE_NAMES = ("spiece.model", "tokenizer.model")  # sentencepiece; other .model files are pickles
-_NAME = r"[\w.-]{1,96}"
+_NAME = r"(?!\.)[\w.-]{1,96}"  # of an owner or a repository; never `..`
 _REPO = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[\w./-]{{1,96}}))?")
+_ADDRESS = re.compile(
+    rf"https://huggingface\.co/(?P<repo>{_NAME}/{_NAME})"
+    r"(?:/(?:blob|resolve)/(?P<revision>[\w.-]{1,96})/(?P<file>[^?#]+)(?:\?download=true)?)?/?"
+)
+_PATH = re.compile(rf"(?P<repo>{_NAME}/{_NAME})/(?P<file>[^:]+\.safetensors)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _WILD = frozenset("*?[")
 
@@ -63,3 +69,29 @@ def parse_ref(text: str) -> ModelRef:
             "give a folder or owner/name."
         )
     return ModelRef(repo=match["repo"], revision=match["revision"] or "main")
+
+
+def split_file(text: str) -> tuple[str, str]:
+    """A name, and the one file of it that is meant; the file is empty where none is named.
+
+    Args:
+        text: `NAME`, `NAME:FILE`, `owner/name/FILE.safetensors`, or the address of a page or of a
+            file on the Hub, as its address bar shows it.
+
+    Raises:
+        HubError: If it is an address of another kind or on another host.
+    """
+    if "://" in text:
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            raise HubError(
+                "Only addresses on the Hub itself are read; give owner/name:FILE.safetensors or "
+                "https://huggingface.co/owner/name/blob/main/FILE.safetensors."
+            )
+        at = f"@{match['revision']}" if match["revision"] not in (None, "main") else ""
+        return match["repo"] + at, unquote(match["file"] or "")
+    match = _PATH.fullmatch(text)
+    if match is not None:
+        return match["repo"], match["file"]
+    name, _, file = text.partition(":")
+    return name, file

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import CACHES, QUANTISATIONS
+from idvid.config import CACHES, LORA_GUIDANCE, LORA_STEPS, QUANTISATIONS
 from idvid.errors import HubError, InputError
-from idvid.hub import ModelRef, Patience, look_up, parse_ref, size_text
+from idvid.hub import ModelRef, Patience, look_up, parse_ref, size_text, split_file
 from idvid.runtime import AddedBytes
 
 if TYPE_CHECKING:
@@ -48,9 +48,15 @@ class Extras:
 
     def options(self, wish: VaceOptions) -> VaceOptions:
         """What a model with these makes, where `wish` is what is made without."""
-        cache = wish.cache if self.cache == "none" else self.cache
-        shift = wish.flow_shift if self.lora is None else FEW_STEP_SHIFT
-        return replace(wish, cache=cache, flow_shift=shift)
+        cached = wish if self.cache == "none" else replace(wish, cache=self.cache)
+        if self.lora is None:
+            return cached
+        return replace(
+            cached,
+            flow_shift=FEW_STEP_SHIFT,
+            num_steps=LORA_STEPS,
+            guidance_scale=LORA_GUIDANCE,
+        )
 
 
 NOTHING_ADDED = Extras()
@@ -94,7 +100,8 @@ def named_extras(
     """The extras that somebody names.
 
     Args:
-        lora: `owner/name[@revision]` on the Hub or a folder, and `:FILE` where it holds several.
+        lora: `owner/name[@revision]` on the Hub or a folder, and `:FILE` where it holds several; or
+            `owner/name/FILE.safetensors`, or the file's address on the Hub, or a file of this machine.
         adapter: The same, without a file.
         cache: One of `config.CACHES`.
         quantise: One of `config.QUANTISATIONS`.
@@ -106,7 +113,7 @@ def named_extras(
     """
     _one_of("cache", cache, CACHES)
     _one_of("quantisation", quantise, QUANTISATIONS)
-    name, _, file = lora.partition(":")
+    name, file = _split(lora, is_public)
     if file and not _FILE.fullmatch(file):
         raise InputError(
             f"The LoRA's file must be a path inside it that ends in {_WEIGHTS}; give "
@@ -139,6 +146,14 @@ def added_bytes(parts: tuple[Addition, ...]) -> AddedBytes:
 def title_of(source: ModelRef | Path) -> str:
     """A part's name for people; never a path."""
     return source.repo if isinstance(source, ModelRef) else source.resolve().name[:60]
+
+
+def _split(lora: str, is_public: bool) -> tuple[str, str]:
+    """The name and the file of a LoRA; a file of this machine goes before one of the Hub."""
+    path = Path(lora)
+    if not is_public and path.is_file():
+        return str(path.parent), path.name
+    return split_file(lora)
 
 
 def _source(word: str, name: str, is_public: bool) -> ModelRef | Path:

@@ -67,6 +67,7 @@ class Offer:
             *why,
             ("Licence", self._licence()),
             *added,
+            *self._steps(),
             ("Download", self._download()),
             ("Limits", self._limits()),
             ("Plan", self.fit.problem or plan_sentence(self.fit.plan)),
@@ -98,6 +99,19 @@ class Offer:
         if not self.missing_bytes:
             return f"None; all {size_text(self.total_bytes)} are on this machine."
         return f"{size_text(self.missing_bytes)} of {size_text(self.total_bytes)} from the Hub."
+
+    def _steps(self) -> tuple[tuple[str, str], ...]:
+        """What a LoRA changes; other models need no word on it."""
+        if self.choice.extras.lora is None:
+            return ()
+        backend = self.fit.backend
+        return (
+            (
+                "Steps",
+                f"{backend.num_steps} with guidance {backend.guidance_scale:g}, as few-step LoRAs "
+                "want, unless you choose others.",
+            ),
+        )
 
     def _limits(self) -> str:
         backend, card = self.fit.backend, self.choice.card

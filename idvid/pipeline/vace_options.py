@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from diffusers.hooks.taylorseer_cache import TaylorSeerCacheConfig
 
-from idvid.config import CACHES
+from idvid.config import CACHES, VACE_GUIDANCE, VACE_STEPS
 from idvid.errors import InputError, ModelError
 from idvid.types import Backend
 
@@ -40,6 +40,8 @@ class VaceOptions:
     window_frames: int = 81  # 4 n + 1, frames that are denoised together
     kept_frames: int = 17  # 4 n + 1, of them the last ones of the window before, clean
     flow_shift: float | None = None  # None: 3 up to 480p, 5 above; few-step LoRAs want 5
+    num_steps: int = VACE_STEPS  # where none are asked for
+    guidance_scale: float = VACE_GUIDANCE  # the same
     cache: str = "none"  # or "taylorseer": about half the work, small changes of the picture
     attention_backend: str | None = None  # a name of diffusers', such as "flash_hub"; None: torch's
     compile_backend: str | None = None  # "inductor": compile the repeated blocks; None: do not
@@ -84,8 +86,8 @@ class VaceOptions:
             fps=self.fps,
             max_characters=MAX_CHARACTERS,
             methods=METHODS,
-            num_steps=30,
-            guidance_scale=5.0,
+            num_steps=self.num_steps,
+            guidance_scale=self.guidance_scale,
             can_extend=True,
         )
 

@@ -115,7 +115,7 @@ class Engine:
         if not self.loader.is_here(choice):
             added = " or what is added to it" if choice.extras.parts else ""
             raise InputError(text.not_here(f"The model {choice.title}{added}"))
-        _require_pack(wish.judge)
+        self._require_judge(wish.judge)
 
     def hold(self, wish: Wish) -> Generator[str, None, LoadedModel]:
         """Load a model, if it is another than the one in memory, and keep it until `release`.
@@ -197,7 +197,7 @@ class Engine:
         """
         from idvid.faces.pack_choice import choose_judge, refuse_conditioner
 
-        _require_pack(name)
+        self._require_judge(name)
         if name == text.BUNDLED_JUDGE:
             return choose_judge(name)
         if self._pack is None or self._pack[0] != name:
@@ -205,6 +205,16 @@ class Engine:
         if model.pipeline.conditioner is not None:
             refuse_conditioner(self._pack[1], model.pipeline.conditioner)
         return self._pack[1]
+
+    def has_judge(self, name: str) -> bool:
+        """Whether a judge is on this machine."""
+        if name == text.BUNDLED_JUDGE:
+            return True
+        try:
+            local_path(card_of(name).ref, offline=True)
+        except HubError:
+            return False
+        return True
 
     def about_judge(self, name: str, judge: FaceEncoder | None = None) -> str:
         """A judge and its licence; as the catalogue has it until the files themselves are there."""
@@ -246,6 +256,10 @@ class Engine:
     def _choice(self, wish: Wish) -> Choice:
         return self.loader.choose(wish.model, wish.extras, is_public=True)
 
+    def _require_judge(self, name: str) -> None:
+        if not self.has_judge(name):
+            raise InputError(text.not_here(f"The judge {name}"))
+
     def _load_default(self) -> str:
         try:
             from idvid.faces.embed import load_judge
@@ -264,17 +278,3 @@ class Engine:
             log.exception("the default model could not be loaded")
             return text.MODEL_FAILED
         return ""
-
-
-def _require_pack(name: str) -> None:
-    """Refuse a judge that would have to be downloaded first.
-
-    Raises:
-        InputError: it is not on this machine.
-    """
-    if name == text.BUNDLED_JUDGE:
-        return
-    try:
-        local_path(card_of(name).ref, offline=True)
-    except HubError as error:
-        raise InputError(text.not_here(f"The judge {name}")) from error

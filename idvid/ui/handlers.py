@@ -64,7 +64,7 @@ class Handlers:
             form.shown: max(2, len(scene.characters)),
             form.prompt: scene.prompt,
             form.seconds: scene.seconds,
-            form.seed: scene.seed,
+            form.advanced.seed: scene.seed,
             **fill_slots(form.slots, scene.characters),
         }
 
@@ -84,11 +84,15 @@ class Handlers:
         """Refuse a wrong form at once, before it waits for a place; else clear the screens."""
         with polite():
             form = self.page.form
-            seed = secrets.randbelow(MAX_SEED + 1) if values[form.new_seed] else values[form.seed]
-            asked = intake.run_request(self.raw_request({**values, form.seed: seed}))
+            seed = (
+                secrets.randbelow(MAX_SEED + 1)
+                if values[form.advanced.new_seed]
+                else values[form.advanced.seed]
+            )
+            asked = intake.run_request(self.raw_request({**values, form.advanced.seed: seed}))
             self.engine.require_here(asked.wish)
             self.stops.begin(request.session_hash)
-            return {form.seed: seed, **begin_updates(self.page, asked)}
+            return {form.advanced.seed: seed, **begin_updates(self.page, asked)}
 
     def generate(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """Make the video(s) and measure them while they come."""
@@ -128,12 +132,11 @@ class Handlers:
             "prompt": values[form.prompt] or "",
             "characters": raw_characters(form.slots, values, values[form.shown]),
             "seconds": values[form.seconds],
-            "seed": values[form.seed],
+            "seed": values[form.advanced.seed],
             "methods": values[form.methods],
             "settings": {
-                "identity_strength": values[form.strength],
-                "num_steps": values[form.steps] or None,
-                "guidance_scale": values[form.guidance],
+                "identity_strength": values[form.advanced.strength],
+                **form.advanced.chosen(values),
                 "model": intake.model_name(values[menu.name]),
                 "extend": as_upload(ending) if ending else None,
                 **menu.options(values),
@@ -181,7 +184,7 @@ def wire_examples(handlers: Handlers, tabs: list[Any], quiet: dict[str, Any]) ->
     """Each example button fills the whole form."""
     form = handlers.page.form
     filled = [part for s in form.slots for part in (s.name, s.photos, s.description)]
-    outputs = [*tabs, form.prompt, form.seconds, form.seed, *filled]
+    outputs = [*tabs, form.prompt, form.seconds, form.advanced.seed, *filled]
     for number, button in enumerate(form.examples):
         button.click(partial(handlers.fill_example, number), None, outputs, **quiet)
 
@@ -191,8 +194,9 @@ def wire_run(handlers: Handlers, quiet: dict[str, Any]) -> None:
     page, form = handlers.page, handlers.page.form
     inputs = form.inputs()
     screens = [part for screen in page.screens for part in screen.parts()]
-    said = [page.model_state, page.status, page.notes, page.judge, page.comparison]
-    outputs = [form.go, form.stop, form.seed, *said, *screens]
+    said = [page.model_state, page.status, page.notes, page.judge]
+    compared = [page.comparison, page.comparison_file]
+    outputs = [form.go, form.stop, form.advanced.seed, *said, *screens, *compared]
     form.check.click(
         handlers.check, inputs, page.notes, api_visibility="private", show_progress_on=page.status
     )

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from idvid.config import (
-    DEFAULTS,
     MAX_PROMPT_LENGTH,
     MAX_SECONDS,
-    MAX_SEED,
     METHODS,
     MIN_SECONDS,
 )
 from idvid.ui import text
+from idvid.ui.advanced import Advanced, build_advanced
 from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
-from idvid.ui.drift_panel import drift_panel
+from idvid.ui.drift_panel import comparison_panel, drift_panel
 from idvid.ui.model_menu import ModelMenu, build_menu, status_html
 from idvid.ui.streaming import StreamingVideo
 
@@ -43,11 +42,7 @@ class Form:
     prompt: gr.Textbox
     seconds: gr.Slider
     methods: gr.CheckboxGroup
-    strength: gr.Slider
-    seed: gr.Number
-    new_seed: gr.Checkbox
-    steps: gr.Slider
-    guidance: gr.Slider
+    advanced: Advanced
     check: gr.Button
     go: gr.Button
     stop: gr.Button
@@ -58,16 +53,9 @@ class Form:
         of_slots: set[Component] = {
             part for s in self.slots for part in (s.name, s.photos, s.description)
         }
-        settings: set[Component] = {
-            self.strength,
-            self.seed,
-            self.new_seed,
-            self.steps,
-            self.guidance,
-        }
         ending = self.menu.controls.ending
         scene = {ending, self.shown, self.prompt, self.seconds, self.methods}
-        return self.menu.inputs() | scene | settings | of_slots
+        return self.menu.inputs() | self.advanced.inputs() | scene | of_slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +87,8 @@ class Page:
     notes: gr.HTML
     judge: gr.HTML  # who measured, under the drift panels
     screens: tuple[Screen, Screen]
-    comparison: gr.Image
+    comparison: gr.HTML  # the methods' curves over each other
+    comparison_file: gr.DownloadButton
 
 
 def build_page(example_titles: Sequence[str]) -> Page:
@@ -116,14 +105,9 @@ def build_page(example_titles: Sequence[str]) -> Page:
             with gr.Row():
                 screens = (build_screen(1), build_screen(2))
             judge = gr.HTML(visible=False, elem_id="judge-note", padding=False)
-            comparison = gr.Image(
-                label=text.COMPARISON,
-                show_label=False,
-                visible=False,
-                interactive=False,
-                format="png",
-                buttons=["download", "fullscreen"],
-                elem_id="comparison",
+            comparison = comparison_panel()
+            comparison_file = gr.DownloadButton(
+                text.COMPARISON_FILE, size="sm", visible=False, elem_id="comparison-file"
             )
     gr.Markdown(text.CONSENT, elem_id="consent")
     return Page(
@@ -135,6 +119,7 @@ def build_page(example_titles: Sequence[str]) -> Page:
         judge=judge,
         screens=screens,
         comparison=comparison,
+        comparison_file=comparison_file,
     )
 
 
@@ -165,7 +150,7 @@ def build_form(example_titles: Sequence[str]) -> Form:
         label=text.METHODS_LABEL,
         elem_id="methods",
     )
-    strength, seed, new_seed, steps, guidance = build_settings()
+    advanced = build_advanced()
     with gr.Row():
         go = gr.Button(text.GENERATE, variant="primary", elem_id="go")
         stop = gr.Button(text.STOP, variant="stop", interactive=False, elem_id="stop")
@@ -178,53 +163,12 @@ def build_form(example_titles: Sequence[str]) -> Form:
         prompt=prompt,
         seconds=seconds,
         methods=methods,
-        strength=strength,
-        seed=seed,
-        new_seed=new_seed,
-        steps=steps,
-        guidance=guidance,
+        advanced=advanced,
         check=check,
         go=go,
         stop=stop,
         examples=examples,
     )
-
-
-def build_settings() -> tuple[gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.Slider]:
-    """Strength, seed, new seed, steps and guidance in a closed accordion."""
-    with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
-        strength = gr.Slider(
-            0,
-            1.5,
-            DEFAULTS.identity_strength,
-            step=0.05,
-            label=text.STRENGTH_LABEL,
-            info=text.STRENGTH_INFO,
-        )
-        with gr.Row():
-            seed = gr.Number(
-                0, label=text.SEED_LABEL, precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed"
-            )
-            new_seed = gr.Checkbox(label=text.RANDOM_SEED_LABEL)
-        steps = gr.Slider(
-            0,
-            100,
-            0,
-            step=1,
-            label=text.STEPS_LABEL,
-            info=text.STEPS_INFO,
-            elem_id="steps",
-        )
-        guidance = gr.Slider(
-            1,
-            10,
-            DEFAULTS.guidance_scale,
-            step=0.1,
-            label=text.GUIDANCE_LABEL,
-            info=text.GUIDANCE_INFO,
-            elem_id="guidance",
-        )
-    return strength, seed, new_seed, steps, guidance
 
 
 def build_examples(titles: Sequence[str]) -> tuple[gr.Button, ...]:

@@ -16,6 +16,7 @@ from idvid.ui.model_menu import (
     busy_updates,
     first_choice,
     idle_updates,
+    load_button,
     loaded_updates,
     offer_updates,
     status_html,
@@ -45,7 +46,8 @@ class ModelHandlers:
             offer = self.engine.offer(Wish(model=first_choice()))
             settings = {} if offer.choice.source is None else suited_updates(self.page, offer)
             said = escape(self.engine.about_judge(text.BUNDLED_JUDGE))
-            return {**offer_updates(self.menu, offer), **settings, self.menu.judge_about: said}
+            shown = offer_updates(self.menu, offer, has_judge=True)  # the bundled one
+            return {**shown, **settings, self.menu.judge_about: said}
 
     def look(self, values: Values) -> Updates:
         """Another model was chosen: say what it is, and set the form to what suits it."""
@@ -53,21 +55,30 @@ class ModelHandlers:
             offer = self.engine.offer(intake.load_request(values[self.menu.name], {}))
             if offer.fit.options is not None:  # it takes what the controls hold
                 offer = self.engine.offer(self.wish(values))
-            return {**offer_updates(self.menu, offer), **suited_updates(self.page, offer)}
+            return {**self.shown(offer, values), **suited_updates(self.page, offer)}
 
     def look_again(self, values: Values) -> Updates:
         """Something was added to the model or taken away: say what that makes of it."""
         with polite():
-            return offer_updates(self.menu, self.engine.offer(self.wish(values)))
+            offer = self.engine.offer(self.wish(values))
+            advanced = self.page.form.advanced
+            suits = advanced.suit_again(values, offer)
+            said = text.suited(suits.get(advanced.steps), suits.get(advanced.guidance))
+            status = gr.HTML(status_html(said), visible=bool(said))
+            return {**self.shown(offer, values), **suits, self.menu.status: status}
 
-    def look_at_judge(self, values: Values) -> Updates:
-        """Another judge was chosen: say its licence; it may have to be downloaded."""
+    def look_at_judge(self, values: Values) -> Iterator[Updates]:
+        """Another judge was chosen: say its licence, then whether something must be downloaded."""
         with polite():
             wish = self.wish(values)
-            said: Updates = {self.menu.judge_about: escape(self.engine.about_judge(wish.judge))}
-            if wish.judge != text.BUNDLED_JUDGE:
-                said[self.menu.load] = gr.Button(text.LOAD_FETCHED)
-            return said
+            yield {self.menu.judge_about: escape(self.engine.about_judge(wish.judge))}
+            has_judge = self.engine.has_judge(wish.judge)
+            yield {self.menu.load: load_button(self.engine.offer(wish), has_judge=has_judge)}
+
+    def shown(self, offer: Offer, values: Values) -> Updates:
+        """A model on the menu, beside the judge that is chosen there."""
+        has_judge = self.engine.has_judge(values[self.menu.judge])
+        return offer_updates(self.menu, offer, has_judge=has_judge)
 
     def wish(self, values: Values) -> Wish:
         """What the menu says.
@@ -108,8 +119,7 @@ def suited_updates(page: Page, offer: Offer) -> Updates:
     """Steps, guidance and methods as they suit a model."""
     form, backend = page.form, offer.fit.backend
     return {
-        form.steps: 0,  # what suits it
-        form.guidance: backend.guidance_scale,
+        **form.advanced.suit(offer),
         form.methods: gr.CheckboxGroup(
             [(text.METHOD_LABELS[method], method) for method in backend.methods],
             value=[method for method in text.DEFAULT_METHODS if method in backend.methods],
@@ -120,7 +130,7 @@ def suited_updates(page: Page, offer: Offer) -> Updates:
 def described(page: Page) -> list[Any]:
     """Everything that changes when a model is looked at."""
     menu, form = page.form.menu, page.form
-    return [*offered(menu), menu.judge_about, form.steps, form.guidance, form.methods]
+    return [*offered(menu), menu.judge_about, *form.advanced.of_model(), form.methods]
 
 
 def offered(menu: ModelMenu) -> list[Any]:
@@ -135,7 +145,8 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     menu, shown = handlers.menu, described(handlers.page)
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
     menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
-    controls, again = menu.controls, (handlers.look_again, menu.inputs(), offered(menu))
+    controls, suited = menu.controls, handlers.page.form.advanced.of_model()
+    again = (handlers.look_again, {*menu.inputs(), *suited}, [*offered(menu), *suited])
     for box in (controls.lora, controls.adapter):
         box.blur(*again, **quiet)
         box.submit(*again, **quiet)

@@ -108,16 +108,20 @@ def facts_html(offer: Offer) -> str:
     return f"<dl class='facts'>{''.join(rows)}</dl>"
 
 
-def offer_updates(menu: ModelMenu, offer: Offer) -> Updates:
-    """Show a model; its button says whether something would be downloaded."""
-    needs_download = offer.missing_bytes is None or offer.missing_bytes > 0
+def load_button(offer: Offer, *, has_judge: bool) -> gr.Button:
+    """It says whether something would be downloaded: model, what is added to it, or judge."""
+    is_here = offer.missing_bytes == 0 and has_judge
+    label = text.LOAD if is_here else text.LOAD_FETCHED
+    return gr.Button(label, interactive=not offer.fit.problem)
+
+
+def offer_updates(menu: ModelMenu, offer: Offer, *, has_judge: bool) -> Updates:
+    """Show a model; `has_judge` tells whether the chosen judge is on this machine."""
     return {
         menu.facts: facts_html(offer),
         menu.status: gr.HTML(visible=False),
         **control_updates(menu.controls, offer),
-        menu.load: gr.Button(
-            text.LOAD_FETCHED if needs_download else text.LOAD, interactive=not offer.fit.problem
-        ),
+        menu.load: load_button(offer, has_judge=has_judge),
     }
 
 

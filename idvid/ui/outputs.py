@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from idvid.ui import text
-from idvid.ui.drift_panel import EMPTY, panel_value
+from idvid.ui.drift_panel import EMPTY, comparison_value, panel_value
 from idvid.ui.layout import heading_text, notes_html
 from idvid.ui.model_menu import status_html
 from idvid.ui.runs import (
@@ -90,7 +90,11 @@ class RunView:
 
     @show.register(Compared)
     def _(self, event: Compared) -> Updates:
-        return {self.page.comparison: gr.Image(str(event.figure), visible=True)}
+        value = comparison_value(event.reports, self.seconds)
+        return {
+            self.page.comparison: gr.HTML(value, visible=True),
+            self.page.comparison_file: gr.DownloadButton(value=str(event.figure), visible=True),
+        }
 
     @show.register(Ended)
     def _(self, event: Ended) -> Updates:
@@ -112,7 +116,8 @@ def begin_updates(page: Page, request: RunRequest) -> Updates:
         page.status: status_html(text.QUEUED),
         page.notes: gr.HTML(visible=False),
         page.judge: gr.HTML(visible=False),
-        page.comparison: gr.Image(None, visible=False),
+        page.comparison: gr.HTML(EMPTY, visible=False),
+        page.comparison_file: gr.DownloadButton(visible=False),
         **button_updates(page, running=True),
     }
     for i, screen in enumerate(page.screens):

@@ -109,9 +109,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """The figure with every method's curves."""
+    """Every method's curves over each other."""
 
     figure: Path
+    reports: dict[str, DriftReport]  # by method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +261,7 @@ def finish(lanes: list[Lane], engine: Engine, folder: Path) -> Iterator[Event]:
         reports[lane.method] = finished.report
         yield finished
     if len(reports) > 1:
-        yield Compared(figure=engine.write_comparison(reports, folder))
+        yield Compared(figure=engine.write_comparison(reports, folder), reports=reports)
 
 
 def last_words(lanes: list[Lane], *, is_stopped: bool) -> str:

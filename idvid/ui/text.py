@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from idvid.config import (
     FEW_STEPS,
     FULL_STEPS,
+    LORA_GUIDANCE,
+    LORA_STEPS,
     MAX_PHOTOS,
     MAX_SECONDS,
     METHODS,
@@ -85,10 +87,11 @@ MODEL_LABELS = {
     "vace-14b": "Wan2.1 VACE 14B: photoreal, for large GPUs",
     "auto": "auto: the best that fits this machine",
 }
-LORA_LABEL = "Few-step LoRA (optional)"
+LORA_LABEL = "LoRA (optional)"
 LORA_INFO = (
-    "A LoRA on the Hub, with :file where it holds several. Most want 4 steps and guidance 1: set both "
-    "under Advanced."
+    "A LoRA on the Hub, with :file where it holds several, or the file's address. It sets the steps to "
+    f"{LORA_STEPS} and guidance to {LORA_GUIDANCE:g}, as few-step LoRAs want; for another kind, such as "
+    "a style, change both under Advanced."
 )
 ADAPTER_LABEL = "Identity adapter (optional)"
 ADAPTER_INFO = "An adapter on the Hub that idvid trained for this model."
@@ -119,7 +122,8 @@ DONE = "Done."
 FAILED = "The run ended with an error; see the message."
 ALL_PHOTOS_FIT = "All photos are fit to use."
 FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)")
-COMPARISON = "Both methods in one figure"
+COMPARISON = "Both methods compared"
+COMPARISON_FILE = "Both methods in one figure (PNG)"
 
 UNEXPECTED = (
     "Something went wrong on our side; the server keeps a record. Please try again, and if it "
@@ -148,6 +152,16 @@ def ready(title: str, why: str, plan: str | None) -> str:
     return " ".join(filter(None, (f"{title} is ready.", why, plan)))
 
 
+def suited(steps: int | None, guidance: float | None) -> str:
+    """What was set because a LoRA came or went, None where nothing was; empty if all stayed."""
+    parts = []
+    if steps is not None:
+        parts.append(f"steps to {steps or '0 (what suits the model)'}")
+    if guidance is not None:
+        parts.append(f"guidance to {guidance:g}")
+    return f"Set {' and '.join(parts)}; change that under Advanced." if parts else ""
+
+
 def not_here(title: str) -> str:
     """Refusal of a run with something that was never downloaded."""
     return f"{title} is not on this machine yet; open Model and press Download and load."
@@ -160,9 +174,14 @@ def judge(name: str, licence: str, notice: str) -> str:
     return f"Judge: {name}, licence {licence}. {notice}".strip()
 
 
+def method_name(method: str) -> str:
+    """A method in a few words."""
+    return METHOD_LABELS[method].partition(" (")[0]
+
+
 def replanned(method: str, message: str) -> str:
     """Memory ran out while one of the methods was at work."""
-    return f"{METHOD_LABELS[method].partition(' (')[0]}: {message}"
+    return f"{method_name(method)}: {message}"
 
 
 def download(step: DownloadProgress) -> str:

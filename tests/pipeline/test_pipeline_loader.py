@@ -10,6 +10,7 @@ import torch
 import wan_tiny
 from test_pipeline_load import drain
 
+from idvid.config import GenerationSettings
 from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import ModelRef
 from idvid.models.wan_attach import is_attached
@@ -63,8 +64,6 @@ def test_switching_frees_every_weight_before_the_next_model_is_read(vace_folder,
 def test_switching_frees_a_model_that_has_made_a_video(
     vace_folder, tiny_folder, vace_scene, vace_references
 ):
-    from idvid.config import GenerationSettings
-
     watching = Watching()
     loader = Loader(SIZE, load=watching)
     model = drain(loader.hold(loader.choose(str(vace_folder))))[1]
@@ -130,6 +129,11 @@ def test_a_model_that_is_damaged_is_let_go_and_the_next_one_loads(tiny_folder, t
     use(loader, tiny_folder)
 
 
+def steps_and_guidance(model, num_steps, guidance_scale):
+    suited = model.suited(GenerationSettings(), num_steps, guidance_scale)
+    return suited.num_steps, suited.guidance_scale
+
+
 def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp_path):
     wan_tiny.adapter().save(tmp_path / "adapter")
     wan_tiny.save_loras(tmp_path / "lora", "other", "few")
@@ -138,9 +142,10 @@ def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp
         lora=f"{tmp_path / 'lora'}:few.safetensors",
         cache="taylorseer",
     )
-    loader, queries = Loader(SIZE), []
+    loader, queries, suits = Loader(SIZE), [], []
     for each in (NOTHING_ADDED, extras):
         use(loader, vace_folder, each)
+        suits.append(steps_and_guidance(loader.current, None, None))
         transformer = loader.current.pipeline.transformer
         queries.append(transformer.blocks[0].attn1.to_q.weight.clone())
     assert list(loader.fetch(loader.current.choice)) == []
@@ -148,6 +153,11 @@ def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp
     assert transformer.is_cache_enabled
     assert loader.current.pipeline.options.shift == 5.0
     assert not torch.equal(*queries)
+    assert suits == [(30, 5.0), (4, 1.0)]
+    assert steps_and_guidance(loader.current, 8, 5.0) == (8, 5.0), "asked for"
+    said = dict(loader.offer(loader.current.choice).facts)["Steps"]
+    assert said.startswith("4 with guidance 1, as few-step LoRAs want, unless")
+    assert "Steps" not in dict(loader.offer(loader.choose(str(vace_folder))).facts)
 
 
 def test_extras_are_refused_where_nothing_takes_them(tiny_folder):

@@ -38,14 +38,10 @@ def test_two_people_two_methods_from_upload_to_download(browser, page_server, ph
         assert_panel_is_full(page, number, seconds=2)
     assert_video_downloads(page, tmp_path)
     assert_report_downloads(page, tmp_path)
-    page.locator("#comparison img").wait_for()
+    assert_methods_are_compared(page, photos)
+    assert_comparison_downloads(page, tmp_path)
 
-    visit.shot("done")
-    page.evaluate("document.body.classList.add('dark')")
-    visit.shot("done-dark")
-    page.set_viewport_size({"width": 400, "height": 850})
-    assert visit.fits()
-    visit.shot("done-phone")
+    visit.shots("done")
     assert not visit.errors
     assert not visit.foreign
     page.close()
@@ -73,6 +69,29 @@ def assert_panel_is_full(page, number: int, seconds: int) -> None:
     per_second = panel.get_by_role("table", name="Mean similarity per second")
     assert per_second.get_by_role("row").count() == seconds + 1
     panel.get_by_text("The numbers as a table").click()
+
+
+def assert_methods_are_compared(page, photos) -> None:
+    """One chart per person with a curve of each method, told apart by colour and dash."""
+    panel = page.locator("#comparison")
+    for name in photos:
+        panel.get_by_role("img", name=re.compile(f"{name}, methods compared", re.I)).wait_for()
+    curves = panel.locator("path.curve")
+    assert curves.count() == 4
+    looks = [curves.nth(i).get_attribute("stroke-dasharray") for i in (0, 1)]
+    assert looks[0] != looks[1]
+    panel.get_by_text("The numbers as a table").click()
+    rows = panel.get_by_role("table", name="Per person and method").get_by_role("row")
+    assert rows.count() == 5
+    panel.get_by_text("The numbers as a table").click()
+
+
+def assert_comparison_downloads(page, folder: Path) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Both methods in one figure (PNG)").click()
+    assert download.value.suggested_filename == "comparison.png"
+    download.value.save_as(folder / "comparison.png")
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
 def assert_video_downloads(page, folder: Path) -> None:

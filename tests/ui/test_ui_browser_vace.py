@@ -87,14 +87,9 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
         for name in photos:
             label = re.compile(f"{name}: identity similarity over time", re.IGNORECASE)
             panel.get_by_role("img", name=label).wait_for()
-    page.locator("#comparison img").wait_for()
+    page.locator("#comparison").get_by_role("img").first.wait_for()
     assert "dlib's face network, licence CC0-1.0." in page.locator("#judge-note").inner_text()
-    visit.shot("vace-done")
-    page.evaluate("document.body.classList.add('dark')")
-    visit.shot("vace-done-dark")
-    page.set_viewport_size({"width": 400, "height": 850})
-    assert visit.fits()
-    visit.shot("vace-done-phone")
+    visit.shots("vace-done")
 
     visit.choose_model("bundled")
     page.locator("#model-facts", has_text="it comes with idvid").wait_for()
@@ -171,7 +166,7 @@ def add_parts(visit, clip):
     refusal = "Name the adapter on the Hub as owner/name"
     page.get_by_test_id("toast-body").get_by_text(refusal).wait_for()
     adapter.fill(ADAPTER)
-    page.locator("#lora textarea").fill(f"{LORA}:few.safetensors")
+    name_the_lora(visit, f"{LORA}:few.safetensors")
     page.locator("#cache input").click()
     page.get_by_role("option", name="taylorseer").click()
     facts = page.locator("#model-facts", has_text=f"{LORA}: apache-2.0")
@@ -181,21 +176,39 @@ def add_parts(visit, clip):
     page.get_by_role("option", name="buffalo_l").click()
     about = page.locator("#judge-about", has_text="for non-commercial research only")
     about.wait_for(timeout=30 * SECOND_MS)
+    page.get_by_role("button", name="Download and load").wait_for()
     look_at_options(visit)
     page.locator("#judge input").click()
     page.get_by_role("option", name="bundled").click()
     page.locator("#judge-about", has_text="CC0-1.0").wait_for()
 
 
+def name_the_lora(visit, name):
+    """It sets steps and guidance, but for what the user chose; without it they are as before."""
+    page, shown = visit.page, [visit.number("#steps"), visit.number("#guidance")]
+    assert shown == ["2", "5"], "chosen, and what suits VACE"
+    box = page.locator("#lora textarea")
+    for source, said, guidance in (
+        (name, "Set guidance to 1; change that under Advanced.", "1"),
+        ("", "Set guidance to 5; change that under Advanced.", "5"),
+    ):
+        box.fill(source)
+        box.press("Tab")
+        visit.wait_for_model(said, timeout_s=30)
+        assert [visit.number("#steps"), visit.number("#guidance")] == ["2", guidance]
+    visit.set_number("#steps", 0)
+    box.fill(name)
+    box.press("Tab")
+    visit.wait_for_model("Set steps to 4 and guidance to 1", timeout_s=30)
+    assert [visit.number("#steps"), visit.number("#guidance")] == ["4", "1"]
+    visit.shot("vace-lora")
+    visit.set_number("#steps", 2)
+
+
 def look_at_options(visit):
     """Pictures of the part with the options: light, dark and narrow."""
     page = visit.page
-    visit.shot("vace-options")
-    page.evaluate("document.body.classList.add('dark')")
-    visit.shot("vace-options-dark")
-    page.set_viewport_size({"width": 400, "height": 850})
-    assert visit.fits()
-    visit.shot("vace-options-phone")
+    visit.shots("vace-options")
     page.evaluate("document.body.classList.remove('dark')")
     page.set_viewport_size({"width": 1400, "height": 1000})
 

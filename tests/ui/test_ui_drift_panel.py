@@ -1,7 +1,7 @@
 import json
 
 from idvid.types import CharacterDrift, DriftReport
-from idvid.ui.drift_panel import COLORS, panel_value
+from idvid.ui.drift_panel import COLORS, comparison_value, panel_value
 
 
 def drift(name: str, **known) -> CharacterDrift:
@@ -59,3 +59,26 @@ def test_bands_and_summary_are_the_report_s():
     (value,) = panel_value(report(known), 4.0)["characters"]
     assert (value["ceiling"], value["floor"]) == (0.8, 0.1)
     assert (value["mean"], value["drift"], value["swap"]) == (0.7, 0.05, 0.02)
+
+
+def test_a_comparison_has_a_curve_per_method_and_the_photos_own_bands():
+    reports = {
+        method: report(
+            drift("Ana", series=((0.0, value), (0.1, None)), ceiling=0.8, id_sim_mean=value),
+            drift("Ben", series=((0.0, 0.2),)),
+        )
+        for method, value in (("none", 0.1), ("locks", 0.7))
+    }
+    value = comparison_value(reports, 4.0)
+    assert json.loads(json.dumps(value, allow_nan=False)) == value
+    assert value["seconds"] == 4.0
+    ana, ben = value["characters"]
+    assert (ana["name"], ana["ceiling"], ben["name"], ben["ceiling"]) == ("Ana", 0.8, "Ben", None)
+    assert [c["label"] for c in ana["curves"]] == ["Text only", "Identity lock"]
+    assert [c["points"] for c in ana["curves"]] == [
+        [[0.0, 0.1], [0.1, None]],
+        [[0.0, 0.7], [0.1, None]],
+    ]
+    assert [c["mean"] for c in ana["curves"]] == [0.1, 0.7]
+    looks = {(c["color"], c["dash"]) for c in ana["curves"]}
+    assert len(looks) == len({color for color, _ in looks}) == len({dash for _, dash in looks}) == 2

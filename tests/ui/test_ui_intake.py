@@ -2,8 +2,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from idvid.errors import InputError
+from idvid.errors import HubError, InputError
 from idvid.hub import ModelRef
+from idvid.pipeline.extras import named_extras
 from idvid.ui import intake, text
 
 
@@ -69,8 +70,72 @@ def test_a_lora_is_of_the_hub_and_one_file_of_it_is_fetched(tmp_path, monkeypatc
     assert options(lora="owner/loras").lora.files == ("*.safetensors",)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "owner/loras/few/steps 4.safetensors",
+        "https://huggingface.co/owner/loras/blob/main/few/steps%204.safetensors",
+        "https://huggingface.co/owner/loras/resolve/main/few/steps 4.safetensors?download=true",
+    ],
+)
+def test_a_lora_may_be_named_as_the_hubs_address_bar_shows_it(written):
+    assert options(lora=written) == options(lora="owner/loras:few/steps 4.safetensors")
+
+
+def test_an_address_may_name_a_revision_or_no_file():
+    address = "https://huggingface.co/owner/loras"
+    assert options(lora=address) == options(lora="owner/loras")
+    assert options(lora=f"{address}/blob/v1/a.safetensors") == options(
+        lora="owner/loras@v1:a.safetensors"
+    )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://example.com/owner/loras/blob/main/a.safetensors",
+        "https://huggingface.co.example.com/owner/loras/blob/main/a.safetensors",
+        "https://huggingface.co@example.com/owner/loras/blob/main/a.safetensors",
+        "http://127.0.0.1/owner/loras/resolve/main/a.safetensors",
+        "https://huggingface.co/datasets/owner/loras/blob/main/a.safetensors",
+    ],
+)
+def test_an_address_elsewhere_is_refused_in_a_sentence(address):
+    with pytest.raises(
+        HubError, match=r"^Only addresses on the Hub itself are read; give [^\n]*\.$"
+    ):
+        options(lora=address)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "owner/loras/../../a.safetensors",
+        "https://huggingface.co/owner/loras/blob/main/..%2F..%2Fa.safetensors",
+        "https://huggingface.co/owner/loras/blob/main/%2Fetc/a.safetensors",
+    ],
+)
+def test_no_spelling_leads_out_of_the_lora(written):
+    with pytest.raises(InputError, match=r"must be a path inside it"):
+        options(lora=written)
+
+
+def test_on_the_command_line_a_file_of_this_machine_is_that_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "loras").mkdir(parents=True)
+    (tmp_path / "owner" / "loras" / "a.safetensors").touch()
+    mine, theirs = (
+        named_extras(lora="owner/loras/a.safetensors", is_public=is_public)
+        for is_public in (False, True)
+    )
+    assert (str(mine.lora), mine.lora_file) == ("owner/loras", "a.safetensors")
+    assert theirs.lora == ModelRef(repo="owner/loras", files=("a.safetensors",))
+
+
 @pytest.mark.parametrize("word", ["lora", "adapter"])
-@pytest.mark.parametrize("name", ["/etc", "./owner/loras", "owner/loras/..", "owner", "C:/a"])
+@pytest.mark.parametrize(
+    "name", ["/etc", "./owner/loras", "owner/loras/..", "owner", "C:/a", "../.."]
+)
 def test_a_path_of_the_server_is_no_lora_and_no_adapter(word, name):
     with pytest.raises(InputError, match=r"owner/name"):
         options(**{word: name})

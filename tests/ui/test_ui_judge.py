@@ -1,5 +1,6 @@
 """Who measures: the bundled face network or a pack, each with its licence on the page and in the API."""
 
+import gradio as gr
 import pytest
 from tiny_packs import save_recogniser
 
@@ -9,6 +10,8 @@ from idvid.faces.pack_choice import UNKNOWN
 from idvid.hub import card_of
 from idvid.ui import text
 from idvid.ui.engine import Wish
+from idvid.ui.layout import build_page
+from idvid.ui.model_handlers import ModelHandlers
 from idvid.ui.public_events import public_event
 from idvid.ui.runs import Checked, Finished, RunRequest, run
 
@@ -27,6 +30,14 @@ def only(kind, events):
     return found
 
 
+def put_a_pack(cache, name):
+    """A tiny recogniser where the Hub's client would keep that of a pack."""
+    ref = card_of(name).ref
+    folder = cache / f"models--{ref.repo.replace('/', '--')}" / "snapshots" / ref.revision
+    folder.mkdir(parents=True)
+    save_recogniser(folder / ref.files[0])
+
+
 @pytest.fixture
 def hub_cache(tmp_path, monkeypatch):
     """An empty cache of the Hub, and no network."""
@@ -37,10 +48,7 @@ def hub_cache(tmp_path, monkeypatch):
 
 def test_a_face_pack_measures_and_its_notice_is_shown(hub_cache, engine, scene, tmp_path):
     """Its bytes are nobody's, whatever its name says, and that is what the notice is about."""
-    ref = card_of("auraface").ref
-    folder = hub_cache / f"models--{ref.repo.replace('/', '--')}" / "snapshots" / ref.revision
-    folder.mkdir(parents=True)
-    save_recogniser(folder / ref.files[0])
+    put_a_pack(hub_cache, "auraface")
     asked = ask(scene, "auraface")
     engine.require_here(asked.wish)
     (tmp_path / "run").mkdir()
@@ -67,3 +75,21 @@ def test_a_non_commercial_judge_says_so_and_is_never_fetched_unasked(
         engine.require_here(asked.wish)
     with pytest.raises(InputError, match="press Download and load"):
         list(run(asked, engine, tmp_path, never))
+
+
+def test_the_button_says_whether_something_will_be_downloaded(hub_cache, engine):
+    """The model is here; the judge comes later."""
+    with gr.Blocks():
+        page = build_page([])
+    handlers, menu = ModelHandlers(page, engine), page.form.menu
+    values = {part: part.value for part in {*page.form.inputs(), *menu.inputs()}}
+
+    def labels(judge):
+        values[menu.judge] = judge
+        updates = (*handlers.look_at_judge(values), handlers.look(values))
+        return [each[menu.load].value for each in updates if menu.load in each]
+
+    assert labels("auraface") == [text.LOAD_FETCHED] * 2
+    assert labels("bundled") == [text.LOAD] * 2
+    put_a_pack(hub_cache, "auraface")
+    assert labels("auraface") == [text.LOAD] * 2

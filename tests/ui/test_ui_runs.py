@@ -92,6 +92,7 @@ def test_each_method_gets_its_files_and_both_one_figure(two_methods):
         assert all(path.stat().st_size > 100 for path in finished.files)
     (compared,) = of(Compared, two_methods)
     assert compared.figure.read_bytes().startswith(b"\x89PNG")
+    assert compared.reports == {f.method: f.report for f in of(Finished, two_methods)}
     assert two_methods[-1] == Ended(message=text.DONE)
 
 

@@ -61,6 +61,9 @@ class Visit:
         box.fill(str(value))
         box.press("Tab")
 
+    def number(self, where: str) -> str:
+        return self.page.locator(f"{where} input[type=number]").input_value()
+
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button, exact=True).click()
 
@@ -74,6 +77,15 @@ class Visit:
     def shot(self, name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    def shots(self, name: str) -> None:
+        """As it is, in the dark, and dark on a phone, where nothing may stick out; stays so."""
+        self.shot(name)
+        self.page.evaluate("document.body.classList.add('dark')")
+        self.shot(f"{name}-dark")
+        self.page.set_viewport_size({"width": 400, "height": 850})
+        assert self.fits()
+        self.shot(f"{name}-phone")
 
     def fits(self) -> bool:
         """Nothing sticks out to the right."""
