@@ -65,7 +65,7 @@ class AutoencoderSettings:
 
     optimiser: OptimiserSettings
     latent_channels: int = 12
-    widths: tuple[int, int, int] = (48, 96, 192)
+    widths: tuple[int, int, int] = (32, 64, 192)  # the shipped one's
     crop_px: int = 96
     face_share: float = 0.75  # crops around a face
     face_weight: float = 3.0  # added to the loss's weight on faces

@@ -8,6 +8,7 @@ from idvid.training import command
 from idvid.training.backbone_stage import verification_auc
 from idvid.training.loop import ema_decay, learning_rate
 from idvid.training.settings import PRESETS, OptimiserSettings
+from idvid.training.stage import start_part
 
 
 def test_learning_rate_and_average_follow_their_schedules():
@@ -80,3 +81,12 @@ def test_the_h200_preset_ends_within_25_minutes():
     parts = (stages.autoencoder, stages.backbone, stages.video, stages.distil, stages.planner)
     # Two minutes and more go by until the first shards are there.
     assert sum(part.optimiser.minutes for part in parts) <= 22
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_autoencoder_of_a_preset_starts_from_the_shipped_one(preset):
+    """A fresh one would leave the video weights in a latent space that they never saw."""
+    settings = PRESETS[preset].autoencoder
+    config = {"latent_channels": settings.latent_channels, "widths": settings.widths}
+    _, is_fresh = start_part("autoencoder", config, (command._SHIPPED,))
+    assert not is_fresh
