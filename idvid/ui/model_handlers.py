@@ -55,17 +55,22 @@ class ModelHandlers:
             offer = self.engine.offer(intake.load_request(values[self.menu.name], {}))
             if offer.fit.options is not None:  # it takes what the controls hold
                 offer = self.engine.offer(self.wish(values))
-            return {**self.shown(offer, values), **suited_updates(self.page, offer)}
+            forgotten = {self.menu.seen: None}
+            return {**self.shown(offer, values), **suited_updates(self.page, offer), **forgotten}
 
     def look_again(self, values: Values) -> Updates:
         """Something was added to the model or taken away: say what that makes of it."""
         with polite():
-            offer = self.engine.offer(self.wish(values))
+            wish = self.wish(values)
+            if wish == values[self.menu.seen]:  # a box was left as it was
+                return {self.menu.seen: wish}
+            offer = self.engine.offer(wish)
             advanced = self.page.form.advanced
             suits = advanced.suit_again(values, offer)
             said = text.suited(suits.get(advanced.steps), suits.get(advanced.guidance))
             status = gr.HTML(status_html(said), visible=bool(said))
-            return {**self.shown(offer, values), **suits, self.menu.status: status}
+            said_of_it = {self.menu.status: status, self.menu.seen: wish}
+            return {**self.shown(offer, values), **suits, **said_of_it}
 
     def look_at_judge(self, values: Values) -> Iterator[Updates]:
         """Another judge was chosen: say its licence, then whether something must be downloaded."""
@@ -137,7 +142,7 @@ def offered(menu: ModelMenu) -> list[Any]:
     """Everything that says what a model is and needs."""
     controls = menu.controls
     parts = [controls.box, controls.ending, *controls.of_model.values()]
-    return [menu.facts, menu.status, menu.load, *parts]
+    return [menu.facts, menu.status, menu.load, menu.seen, *parts]
 
 
 def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
@@ -146,14 +151,24 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
     menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
     controls, suited = menu.controls, handlers.page.form.advanced.of_model()
-    again = (handlers.look_again, {*menu.inputs(), *suited}, [*offered(menu), *suited])
-    for box in (controls.lora, controls.adapter):
-        box.blur(*again, **quiet)
-        box.submit(*again, **quiet)
-    for choice in (controls.cache, controls.quantise):
-        choice.input(*again, **quiet)
+    boxes, choices = (controls.lora, controls.adapter), (controls.cache, controls.quantise)
+    # One event for all, and the latest kept: answers to several would arrive in any order, and one
+    # that comes while another is under way would be dropped.
+    gr.on(
+        [
+            *(on for box in boxes for on in (box.blur, box.submit)),
+            *(part.input for part in choices),
+        ],
+        handlers.look_again,
+        {*menu.inputs(), menu.seen, *suited},
+        [*offered(menu), *suited],
+        trigger_mode="always_last",
+        **quiet,
+    )
     about = [menu.judge_about, menu.load]
-    menu.judge.input(handlers.look_at_judge, menu.inputs(), about, **quiet)
+    menu.judge.input(
+        handlers.look_at_judge, menu.inputs(), about, trigger_mode="always_last", **quiet
+    )
     loading = menu.load.click(
         handlers.load,
         menu.inputs(),

@@ -34,6 +34,7 @@ class ModelMenu:
     judge_about: gr.HTML
     load: gr.Button
     cancel: gr.Button
+    seen: gr.State  # the wish that was last looked at
 
     def inputs(self) -> set[Any]:
         """Every component that says what is to be loaded."""
@@ -78,6 +79,7 @@ def build_menu() -> ModelMenu:
         judge_about=judge_about,
         load=load,
         cancel=cancel,
+        seen=gr.State(),
     )
 
 
