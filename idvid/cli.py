@@ -173,8 +173,8 @@ def _add_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
     parser.add_argument(
         "--lora",
-        help="LoRA for VACE: folder or owner/name, then :FILE, or its address; it sets few steps and no guidance "
-        "unless others are given",
+        help="LoRA for VACE: folder or owner/name, then :FILE, or its address; it sets few steps and "
+        "no guidance unless others are given",
     )
 
 

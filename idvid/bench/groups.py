@@ -58,10 +58,7 @@ def _figures(played: Played, truth: Played, people: Collection[int]) -> list[str
         share(own, real, "id_sim"),
         average(own, "swap_rate"),
     )
-    return [
-        tables.NOTHING if e is None else f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]"
-        for e in estimates
-    ]
+    return [tables.NOTHING if each is None else each.interval for each in estimates]
 
 
 def _of(played: Played, people: Collection[int]) -> tuple[Score, ...]:

@@ -38,9 +38,14 @@ class Estimate:
         """Whether the whole interval lies on one side of 0."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def interval(self) -> str:
+        """Value and interval, for tables that say elsewhere how many people there are."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
     def __str__(self) -> str:
         """Value, interval and number of people, as tables show them."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.people}"
+        return f"{self.interval} n={self.people}"
 
 
 def per_person(values: Iterable[tuple[int, float | None]]) -> dict[int, float]:

@@ -71,7 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--minutes", type=float, help="wall limit of each stage")
-    parser.add_argument("--steps", type=int, help="of each stage; default: the preset's")
+    parser.add_argument(
+        "--steps", type=int, help="of each stage; default: the preset's, and 5000 for the adapter"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights and draws; default 0")
     parser.add_argument(
         "--shards", type=int, help="how many training shards to render for the stage"

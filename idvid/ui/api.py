@@ -109,8 +109,9 @@ class Api:
             methods: One or two of none, context, keyframes, locks, face_aware, full.
             settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10, model
                 and all options as for `/load_model`; steps and guidance default to what suits the
-                model, and with a LoRA to the 4 and 1 that few-step LoRAs want; few_steps false keeps a few-step student from making the steps; extend, an
-                uploaded video that a VACE model goes on from.
+                model, and with a LoRA to the 4 and 1 that few-step LoRAs want; few_steps false keeps
+                a few-step student from making the steps; extend, an uploaded video that a VACE
+                model goes on from.
         """
         raw = {
             "prompt": prompt,
@@ -173,9 +174,10 @@ class Api:
             model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
                 owner/name on the Hub.
             options: For VACE models: lora, a LoRA as owner/name on the Hub, and :FILE where it holds
-                several, or the file's address there; adapter, an identity adapter as owner/name; cache, none or
-                taylorseer; quantise, none, int8, fp8 or nf4. For all: judge, who measures: bundled,
-                auraface, or buffalo_l and antelopev2 for non-commercial research only.
+                several, or the file's address there; adapter, an identity adapter as owner/name;
+                cache, none or taylorseer; quantise, none, int8, fp8 or nf4. For all: judge, who
+                measures: bundled, auraface, or buffalo_l and antelopev2 for non-commercial research
+                only.
         """
         with polite(), closing(self.engine.bring(intake.load_request(model, options))) as steps:
             for sentence, share in steps:

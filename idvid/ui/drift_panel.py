@@ -6,6 +6,7 @@ them in the page's own colours, light or dark.
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def comparison_value(reports: Mapping[str, DriftReport], seconds: float) -> dict
                 "curves": [
                     {"label": text.method_name(method), "dash": dash, **_curve(drift, color)}
                     for method, drift, color, dash in zip(
-                        reports, drifts, COLORS, DASHES, strict=False
+                        reports, drifts, COLORS, cycle(DASHES), strict=False
                     )
                 ],
             }
