@@ -15,10 +15,12 @@ import idvid
 from idvid.config import MAX_SEED, GenerationSettings
 from idvid.config import METHODS as NAMES
 from idvid.errors import InputError
+from idvid.faces.align import arcface_chips
 from idvid.methods import METHODS, Keyframes
 from idvid.models.checkpoint import load_part
 from idvid.pipeline.backend import checked_method
 from idvid.pipeline.condition import landmarks_px
+from idvid.pipeline.decode import decode_frames
 from idvid.pipeline.denoise import clip_noise, euler
 from idvid.pipeline.frames import NEVER, Task, make_frames, predicted_clean
 from idvid.pipeline.keyframes import (
@@ -34,6 +36,7 @@ from idvid.pipeline.windows import Window
 from idvid.types import Scene, StepDone, WindowDone
 
 STEPS = 2
+ROUNDING = 1e-2  # of bfloat16, where the processor has it
 SEED = 4  # of a clip whose first candidate is not its best keyframe
 
 
@@ -206,18 +209,21 @@ def test_likeness_is_the_weakest_face_by_the_conditioning_backbone(first_window)
     model, request, task = first_window
     landmarks = landmarks_px(task.conditions)[:, 0]
     latents = task.noise[:, :1]
-    vectors = request.prepared.vectors
+    with torch.inference_mode(), autocast():
+        picture = decode_frames(model.autoencoder, latents[0])
+        chips = arcface_chips(picture.expand(len(landmarks), -1, -1, -1), landmarks)
+        ana, ben = model.backbone(chips).float()
 
-    def likeness(*own):
-        changed = replace(request, prepared=replace(request.prepared, vectors=own))
+    def likeness(*photos):
+        changed = replace(request, prepared=replace(request.prepared, vectors=photos))
         with torch.inference_mode(), autocast():
             return weakest_likeness(model, changed, latents, landmarks)
 
-    ana = likeness(vectors[0], torch.zeros_like(vectors[1]))  # cosine 0 with nothing
-    ben = likeness(torch.zeros_like(vectors[0]), vectors[1])
-    both = likeness(*vectors)
-    assert min(both, 0) == pytest.approx(min(ana, ben))
-    assert likeness(-vectors[0], vectors[1]) < both
+    drawn = likeness(ana[None], ben[None])
+    assert drawn == pytest.approx(1, abs=ROUNDING)  # people whose photos are the faces drawn
+    assert likeness(-ana[None], ben[None]) == pytest.approx(-1, abs=ROUNDING)
+    assert likeness(ana[None], 0 * ben[None]) == pytest.approx(0, abs=ROUNDING)
+    assert likeness(torch.stack([-ana, ana]), ben[None]) == drawn  # the nearest photo counts
 
 
 def test_an_euler_step_tells_where_it_was_heading_for():
