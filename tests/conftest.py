@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from idvid.models.checkpoint import BundledModel
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two at once: threads of both would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("IDVID_THREADS", "1")
 
 WORDS = ("a", "and", "hair", "left", "man", "on", "right", "smiles", "the", "woman")
 TINY = {
