@@ -7,14 +7,14 @@ faces of the few real photos at hand pass them too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from idvid.errors import ReferencePhotoError
-from idvid.faces.detect import detect_faces
+from idvid.faces.detect import detect_faces, find_in_each
 from idvid.faces.embed import load_judge
 from idvid.faces.portrait import PortraitQuality, measure_portrait, photo_similarity
 
@@ -93,8 +93,11 @@ def check_references(
     encoder = encoder or load_judge()
     findings: list[Finding] = []
     references: list[tuple[ReferenceFace, ...]] = []
+    photos = [photo for character in characters for photo in character.photos]
+    seen = iter(find_in_each(detect_faces, photos))
     for character in characters:
-        found, usable = _check_character(character, encoder)
+        own = list(islice(seen, len(character.photos)))
+        found, usable = _check_character(character, own, encoder)
         findings += found
         references.append(usable)
     findings += _look_alikes(characters, references)
@@ -102,12 +105,13 @@ def check_references(
 
 
 def _check_character(
-    character: Character, encoder: FaceEncoder
+    character: Character, seen: Sequence[tuple[Face, ...]], encoder: FaceEncoder
 ) -> tuple[list[Finding], tuple[ReferenceFace, ...]]:
+    """Findings on a character and the usable references; `seen` are each photo's faces."""
     findings: list[Finding] = []
     faces: list[tuple[int, Face]] = []
-    for index, photo in enumerate(character.photos):
-        found, face = _check_photo(character.name, index, photo)
+    for index, (photo, faces_seen) in enumerate(zip(character.photos, seen, strict=True)):
+        found, face = _check_photo(character.name, index, photo, faces_seen)
         findings += found
         if face is not None:
             faces.append((index, face))
@@ -127,11 +131,10 @@ def _check_character(
 
 
 def _check_photo(
-    name: str, index: int, photo: NDArray[np.uint8]
+    name: str, index: int, photo: NDArray[np.uint8], faces: Sequence[Face]
 ) -> tuple[list[Finding], Face | None]:
     """Findings on one photo, and its largest face unless that is unusable."""
     where = f"photo {index + 1} of '{name}'"
-    faces = detect_faces(photo)
     if not faces:
         height, width = photo.shape[:2]
         message = (

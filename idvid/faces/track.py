@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from idvid.faces.detect import find_in_each
 from idvid.faces.types import FaceObservation, Track
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class PeopleFinder:
         return found
 
     def _add_batch(self, frames: NDArray[np.uint8]) -> list[tuple[FaceObservation, ...]]:
-        followed = [self._follow(frame) for frame in frames]
+        found = find_in_each(self._detect, list(frames))
+        followed = [self._follow(faces) for faces in found]
         owners = [frame for frame, faces in zip(frames, followed, strict=True) for _ in faces]
         flat = [face for faces in followed for face, _ in faces]
         vectors = iter(self._encoder.embed(owners, flat))
@@ -72,12 +74,14 @@ class PeopleFinder:
             for faces in followed
         ]
 
-    def _follow(self, frame: NDArray[np.uint8]) -> list[tuple[Face, int]]:
-        """The faces of one frame, each with the number of its track."""
+    def _detect(self, frame: NDArray[np.uint8]) -> tuple[Face, ...]:
+        return self._encoder.detect(frame, self._min_face_px, _DOUBTFUL_SCORE)
+
+    def _follow(self, faces: Sequence[Face]) -> list[tuple[Face, int]]:
+        """The faces of the next frame, each with the number of its track."""
         now = self._num_frames
         self._num_frames += 1
         self._live = [t for t in self._live if now - t.last_frame <= _MAX_GAP_FRAMES]
-        faces = self._encoder.detect(frame, self._min_face_px, _DOUBTFUL_SCORE)
         continued = _continue_tracks(self._live, faces)
         result: list[tuple[Face, int]] = []
         for index, face in enumerate(faces):

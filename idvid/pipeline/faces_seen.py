@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from idvid.faces.detect import MIN_FACE_PX, detect_faces
+from idvid.faces.detect import MIN_FACE_PX, detect_faces, find_in_each
 from idvid.models.face_plan import face_frame
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ def seen_landmarks(frames: NDArray[np.uint8], planned: Tensor) -> Tensor:
     """
     smallest = max(float(MIN_FACE_PX), _SMALLEST * float(face_frame(planned)[1].norm(dim=-1).min()))
     offsets = np.full(tuple(planned.shape), np.nan)
-    for t, frame in enumerate(frames):
-        faces = [face.landmarks for face in detect_faces(frame, smallest)]
+    found = find_in_each(lambda frame: detect_faces(frame, smallest), list(frames))
+    for t, seen in enumerate(found):
+        faces = [face.landmarks for face in seen]
         for character, face in at_planned_places(faces, planned[:, t]).items():
             offsets[character, t] = faces[face] - planned[character, t].numpy()
     followed = np.stack([_followed(own) for own in offsets])

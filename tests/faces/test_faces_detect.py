@@ -1,10 +1,11 @@
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from idvid.faces.detect import detect_faces
+from idvid.faces.detect import detect_faces, find_in_each
 
 
 def _resized(image, width):
@@ -59,3 +60,28 @@ def test_four_threads_see_the_same(photos):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda image: detect_faces(image)[0].landmarks, images * 2))
     assert all(np.array_equal(a, b) for a, b in zip(found, expected * 2, strict=True))
+
+
+def test_pictures_are_searched_side_by_side_and_answers_keep_their_order(photos, monkeypatch):
+    monkeypatch.setenv("IDVID_THREADS", "2")
+    images = [image for gallery in photos.values() for image in gallery[:1]]
+    both = threading.Barrier(2, timeout=60)  # breaks unless two are searched at a time
+
+    def detect(image):
+        both.wait()
+        return detect_faces(image)
+
+    found = find_in_each(detect, images[:2])
+    for faces, image in zip(found, images, strict=False):
+        assert np.array_equal(faces[0].landmarks, detect_faces(image)[0].landmarks)
+
+
+def test_what_goes_wrong_in_a_thread_is_raised(monkeypatch):
+    monkeypatch.setenv("IDVID_THREADS", "2")
+
+    def fail(image):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        find_in_each(fail, [np.zeros((8, 8, 3), np.uint8)] * 2)
+    assert find_in_each(fail, []) == []
