@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def window_conditions(
-    model: BundledModel, request: Request, time_s: Tensor, landmarks: Tensor
+    model: BundledModel,
+    request: Request,
+    time_s: Tensor,
+    landmarks: Tensor,
+    known: Sequence[Tensor] = (),
 ) -> Conditions:
     """Everything the transformer reads beside the latents, for the frames in view and new.
 
@@ -30,15 +34,17 @@ def window_conditions(
         request: the clip in the making.
         time_s: (1, F + T).
         landmarks: (C, F + T, 5, 2) px.
+        known: anchors (latents + 1, h, w) of the first frames, if they were laid before.
     """
     prepared = request.prepared
     is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
     identity = None
     if prepared.memory is not None and prepared.owner is not None:
+        new = _anchors(model, request, landmarks[:, len(known) :])
         identity = Identity(
             memory=prepared.memory,
             owner=prepared.owner,
-            anchors=_anchors(model, request, landmarks),
+            anchors=torch.cat([*(a[None, None] for a in known), new], dim=1),
             is_given=torch.ones(1, dtype=torch.bool),
             strength=request.settings.identity_strength,
             has_regions=request.settings.parts.regions,

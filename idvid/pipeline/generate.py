@@ -143,7 +143,9 @@ class IdVidPipeline(DiffusionPipeline):
             if latents is None:
                 return
             yield self.decode(window, latents)
-            history = remember(history, finished_frames(window, latents, states), request.method)
+            laid = conditions.identity and conditions.identity.anchors[0, -window.num_frames :]
+            finished = finished_frames(window, latents, states, laid)
+            history = remember(history, finished, request.method)
 
     def prepare(
         self,
@@ -185,8 +187,10 @@ class IdVidPipeline(DiffusionPipeline):
         """Everything the transformer reads beside the latents, for the frames in view and new."""
         known = [item.state[:, None] for item in view]
         landmarks = plan_landmarks(torch.cat([*known, states], dim=1), HEIGHT_PX)
+        laid = [item.anchors for item in view if item.anchors is not None]
+        times = frame_times(window, view)
         with torch.inference_mode(), autocast():
-            return window_conditions(self.model, request, frame_times(window, view), landmarks)
+            return window_conditions(self.model, request, times, landmarks, laid)
 
     def denoise(
         self,

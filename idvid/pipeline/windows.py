@@ -35,11 +35,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """One finished frame: its number in the clip, its latents and its face plan."""
+    """One finished frame: its number in the clip, its latents, its face plan and its anchors."""
 
     frame: int
     latents: Tensor  # (C, h, w)
     state: Tensor  # (characters, STATE) of the face planner
+    anchors: Tensor | None = None  # (C + 1, h, w) references laid on the plan; None without any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +96,24 @@ def frame_times(window: Window, view: tuple[Remembered, ...]) -> Tensor:
     return (times - times[0])[None]
 
 
-def finished_frames(window: Window, latents: Tensor, states: Tensor) -> tuple[Remembered, ...]:
-    """A window's frames to remember: latents (T, C, h, w), planner states (C, T, STATE)."""
+def finished_frames(
+    window: Window, latents: Tensor, states: Tensor, anchors: Tensor | None
+) -> tuple[Remembered, ...]:
+    """A window's frames to remember.
+
+    Args:
+        window: which frames they are.
+        latents: (T, C, h, w).
+        states: (characters, T, STATE) of the face planner.
+        anchors: (T, C + 1, h, w), None without identity.
+    """
     return tuple(
-        Remembered(frame=window.first_frame + index, latents=latents[index], state=states[:, index])
+        Remembered(
+            frame=window.first_frame + index,
+            latents=latents[index],
+            state=states[:, index],
+            anchors=None if anchors is None else anchors[index],
+        )
         for index in range(window.num_frames)
     )
 

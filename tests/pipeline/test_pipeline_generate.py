@@ -115,6 +115,29 @@ def test_memory_does_not_grow_with_the_clip(pipeline, scene, references):
     assert in_view(history, method)[-1].frame == 359
 
 
+def test_references_are_laid_on_a_frame_once(pipeline, scene, references, monkeypatch):
+    from idvid.pipeline import condition
+
+    laid, anchors = [], []
+
+    def lay(*arguments):
+        anchors.append(encode_anchors(*arguments))
+        return anchors[-1]
+
+    encode_anchors = condition.encode_anchors
+    monkeypatch.setattr(condition, "encode_anchors", lay)
+    window_conditions = condition.window_conditions
+    monkeypatch.setattr(
+        "idvid.pipeline.generate.window_conditions",
+        lambda *arguments: laid.append(window_conditions(*arguments)) or laid[-1],
+    )
+    list(pipeline.stream(scene, references, settings()))
+    assert [len(new) for new in anchors] == [12, 3]
+    second = laid[1].identity.anchors[0]
+    assert torch.equal(second[:4], anchors[0][-4:].float())
+    assert torch.equal(second[4:], anchors[1].float())
+
+
 def test_unknown_words_are_listed_once_without_names(pipeline, scene):
     asked = replace(scene, prompt="@Ana flies a zeppelin, the zeppelin smiles at @Ben")
     assert pipeline.unknown_words(asked) == ("flies", "zeppelin", "at")
