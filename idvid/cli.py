@@ -148,7 +148,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    from idvid.training.command import add_arguments  # imports no torch
+    from idvid.training.arguments import add_arguments  # imports no torch
 
     parser.set_defaults(command=_train)
     add_arguments(parser)

@@ -61,6 +61,7 @@ class AdapterSettings:
     # None: as far as the base model's own scheduler does.
     level_shift: float | None = None
     identity_weight: float = 0.1
+    temporal_weight: float = 0.5  # of the identity loss's second term, lambda
     log_every: int = 10
     save_every: int = 500
     seed: int = 0
@@ -140,9 +141,8 @@ class AdapterTrainer:
         transformer.train()
         self.adapter.backbone.to(device)
         self.coder = LatentCoder(self.pipeline.vae, device)
-        objective = AdapterObjective(
-            transformer, self.adapter, self.coder, settings.identity_weight
-        )
+        weights = (settings.identity_weight, settings.temporal_weight)
+        objective = AdapterObjective(transformer, self.adapter, self.coder, weights)
         self.objective, self.optimiser = self.accelerator.prepare(
             objective, _optimiser(self.adapter, settings)
         )

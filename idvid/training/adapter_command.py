@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from idvid.models.face_backbone import FaceBackbone
+    from idvid.training.adapter import AdapterSettings
     from idvid.training.adapter_data import ClipSource
 
 _BACKBONE = Path(__file__).parents[1] / "weights" / "mini" / "backbone"
@@ -46,7 +47,7 @@ def train(args: argparse.Namespace) -> None:
         raise InputError("The adapter needs a base model; name one with --base.")
     if args.clips is None:
         _refuse_empty(args.out / "shards")
-    from idvid.training.adapter import AdapterRun, AdapterSettings, train_adapter
+    from idvid.training.adapter import AdapterRun, train_adapter
 
     backbone = _backbone()
     run = AdapterRun(
@@ -55,10 +56,20 @@ def train(args: argparse.Namespace) -> None:
         folder=args.out / "adapter",
         resume=args.resume,
     )
-    settings = AdapterSettings(seed=args.seed)
-    if args.steps is not None:
-        settings = replace(settings, num_steps=args.steps)
-    train_adapter(run, settings, backbone)
+    train_adapter(run, settings_of(args), backbone)
+
+
+def settings_of(args: argparse.Namespace) -> AdapterSettings:
+    """The adapter's settings with what the arguments change."""
+    from idvid.training.adapter import AdapterSettings
+
+    given = {
+        "num_steps": args.steps,
+        "identity_weight": args.identity_weight,
+        "temporal_weight": args.temporal_weight,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    return replace(AdapterSettings(seed=args.seed), **changes)
 
 
 def look(args: argparse.Namespace) -> None:

@@ -79,16 +79,25 @@ class AdapterObjective(nn.Module):
         transformer: nn.Module,
         adapter: WanIdentityAdapter,
         coder: LatentCoder,
-        identity_weight: float,
+        weights: tuple[float, float],
         decoded_frames: int = 5,
     ) -> None:
-        """Args: decoded_frames: 4 n + 1 frames on which faces are compared."""
+        """Put the models together.
+
+        Args:
+            transformer: the base model with the adapter's layers attached.
+            adapter: what is trained.
+            coder: the base model's autoencoder.
+            weights: of the identity-preservation loss, and of its temporal term in it.
+            decoded_frames: 4 n + 1 frames on which faces are compared.
+        """
         super().__init__()
         self.transformer = transformer  # the identity layers are on it
         self.identity_encoder = adapter.identity_encoder
         self.identity_bank = adapter.identity_bank
         self._frozen = (adapter, coder)
-        self._weight, self._decoded = identity_weight, decoded_frames
+        self._weight, self._temporal_weight = weights
+        self._decoded = decoded_frames
 
     def forward(
         self, clip: AdapterClip, latents: Tensor, text: Tensor, draw: Draw
@@ -152,6 +161,7 @@ class AdapterObjective(nn.Module):
             chips,
             torch.where(is_photo, vectors, vectors[:, :1]),  # padding looks like nobody
             adapter.backbone,
+            self._temporal_weight,
             has_face=clip.is_visible[:, :count].to(device),
         )
 

@@ -7,26 +7,24 @@ the command line stays instant.
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.errors import InputError, ModelError
+from idvid.errors import ModelError
 from idvid.training import adapter_command
-from idvid.training.settings import PRESETS, OptimiserSettings, TrainingSettings
+from idvid.training.arguments import STAGES, settings_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from idvid.training.feeder import Feeder
+    from idvid.training.settings import TrainingSettings
     from idvid.training.stage import Stage
     from idvid.training.video_stage import VideoSources
 
-STAGES = ("autoencoder", "backbone", "video", "distil", "planner")
-CHOICES = ("data", *STAGES, "all", "adapter")
 # What each stage reads of all that can be rendered.
 _KINDS = {
     "autoencoder": ("clips",),
@@ -35,7 +33,6 @@ _KINDS = {
     "distil": ("clips",),
     "planner": ("traces",),
 }
-_ENDLESS = 10_000_000  # steps
 _SHIPPED = Path(__file__).parents[1] / "weights" / "mini"
 
 
@@ -64,37 +61,6 @@ class TrainingRun:
         return (self.model, _SHIPPED)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m idvid train`."""
-    parser.add_argument("stage", choices=CHOICES, help="what to train; data only renders")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="cpu")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--minutes", type=float, help="wall limit of each stage")
-    parser.add_argument(
-        "--steps", type=int, help="of each stage; default: the preset's, and 5000 for the adapter"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of weights and draws; default 0")
-    parser.add_argument(
-        "--shards", type=int, help="how many training shards to render for the stage"
-    )
-    parser.add_argument("--workers", type=int, help="rendering processes")
-    parser.add_argument("--threads", type=int, help="threads of the training process")
-    parser.add_argument(
-        "--identity-weight",
-        type=float,
-        metavar="W",
-        help="video: of the identity-preservation loss, 0 for none; default: the preset's",
-    )
-    parser.add_argument(
-        "--temporal-weight",
-        type=float,
-        metavar="W",
-        help="video: of that loss's second term, 0 for none; default: the preset's",
-    )
-    adapter_command.add_arguments(parser)
-
-
 def run(args: argparse.Namespace) -> None:
     """Run the command.
 
@@ -121,33 +87,6 @@ def run(args: argparse.Namespace) -> None:
     with _feeding(call, kinds) as feeder:
         for stage in stages:
             train_stage(stage, call, feeder)
-
-
-def settings_of(args: argparse.Namespace) -> TrainingSettings:
-    """The preset with what the arguments change.
-
-    Raises:
-        InputError: a number makes no sense.
-    """
-    for name in ("minutes", "steps", "shards", "threads"):
-        value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise InputError(f"--{name} is {value}; give a number above 0.")
-    weights = {name: getattr(args, name) for name in ("identity_weight", "temporal_weight")}
-    for name, value in weights.items():
-        if value is not None and not 0 <= value < math.inf:
-            raise InputError(f"--{name.replace('_', '-')} is {value}; give 0 or more.")
-    preset = PRESETS[args.preset]
-    counted = {"backbone": "num_face_shards", "planner": "num_trace_shards"}
-    changes = {counted.get(args.stage, "num_shards"): args.shards, "workers": args.workers}
-    data = replace(preset.data, **{k: v for k, v in changes.items() if v is not None})
-    settings = replace(preset, data=data, seed=args.seed)
-    settings = replace(settings, threads=args.threads or preset.threads)
-    video = replace(settings.video, **{k: v for k, v in weights.items() if v is not None})
-    settings = replace(settings, video=video)
-    if args.steps is None and args.minutes is None:
-        return settings
-    return _limited(settings, args.steps or _ENDLESS, args.minutes)
 
 
 def render(folder: Path, settings: TrainingSettings) -> None:
@@ -187,23 +126,6 @@ def _feeding(call: TrainingRun, kinds: tuple[str, ...]) -> Iterator[Feeder]:
     with Feeder() as feeder:
         feeder.start_rendering(FeederJob(folder=call.shards, data=call.settings.data, kinds=kinds))
         yield feeder
-
-
-def _limited(settings: TrainingSettings, num_steps: int, minutes: float | None) -> TrainingSettings:
-    """Every stage with both limits: the first one ends it. At most a tenth of the steps warms up."""
-
-    def limit(optimiser: OptimiserSettings) -> OptimiserSettings:
-        warmup = min(optimiser.warmup_steps, max(num_steps // 10, 1))
-        return replace(optimiser, num_steps=num_steps, minutes=minutes, warmup_steps=warmup)
-
-    return replace(
-        settings,
-        autoencoder=replace(settings.autoencoder, optimiser=limit(settings.autoencoder.optimiser)),
-        backbone=replace(settings.backbone, optimiser=limit(settings.backbone.optimiser)),
-        video=replace(settings.video, optimiser=limit(settings.video.optimiser)),
-        distil=replace(settings.distil, optimiser=limit(settings.distil.optimiser)),
-        planner=replace(settings.planner, optimiser=limit(settings.planner.optimiser)),
-    )
 
 
 def _await(feeder: Feeder, folder: Path, derivative: str, count: int) -> None:

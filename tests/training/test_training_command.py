@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from idvid.errors import InputError, ModelError
-from idvid.training import command
+from idvid.training import adapter_command, command
+from idvid.training.adapter import AdapterSettings
+from idvid.training.arguments import add_arguments, settings_of
 from idvid.training.backbone_stage import verification_auc
 from idvid.training.loop import ema_decay, learning_rate
 from idvid.training.settings import PRESETS, OptimiserSettings
@@ -31,16 +33,16 @@ def _arguments(*words):
     import argparse
 
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    add_arguments(parser)
     return parser.parse_args([*words, "--out", "x"])
 
 
 def test_the_command_changes_only_what_it_is_told():
-    assert command.settings_of(_arguments("video")) == PRESETS["cpu"]
-    limited = command.settings_of(_arguments("video", "--preset", "h200", "--minutes", "3"))
+    assert settings_of(_arguments("video")) == PRESETS["cpu"]
+    limited = settings_of(_arguments("video", "--preset", "h200", "--minutes", "3"))
     assert limited.video.optimiser.minutes == 3
     assert limited.data == PRESETS["h200"].data
-    arm = command.settings_of(_arguments("video", "--steps", "300", "--identity-weight", "0"))
+    arm = settings_of(_arguments("video", "--steps", "300", "--identity-weight", "0"))
     assert arm.video.optimiser.num_steps == 300
     assert arm.video.optimiser.warmup_steps == 30
     assert arm.video.optimiser.minutes is None
@@ -53,14 +55,28 @@ def test_the_command_changes_only_what_it_is_told():
 )
 def test_numbers_without_sense_are_refused(words):
     with pytest.raises(InputError, match="above 0"):
-        command.settings_of(_arguments("video", *words))
+        settings_of(_arguments("video", *words))
 
 
 @pytest.mark.parametrize("value", ["-0.1", "nan", "inf"])
 @pytest.mark.parametrize("name", ["--identity-weight", "--temporal-weight"])
 def test_weights_without_sense_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name} is {value}; give 0 or more"):
-        command.settings_of(_arguments("video", name, value))
+        settings_of(_arguments("video", name, value))
+
+
+@pytest.mark.parametrize("stage", ["data", "planner", "distil"])
+def test_a_weight_of_a_loss_that_a_stage_does_not_have_is_refused(stage):
+    with pytest.raises(InputError, match=f"'{stage}' has no identity-preservation loss"):
+        settings_of(_arguments(stage, "--temporal-weight", "0"))
+
+
+def test_the_adapter_takes_the_weights_of_its_loss():
+    words = ("adapter", "--identity-weight", "0.3", "--temporal-weight", "0", "--steps", "7")
+    settings = adapter_command.settings_of(_arguments(*words))
+    assert (settings.identity_weight, settings.temporal_weight) == (0.3, 0)
+    assert settings.num_steps == 7
+    assert adapter_command.settings_of(_arguments("adapter")) == AdapterSettings()
 
 
 def test_video_without_its_frozen_parts_is_refused(tiny, tmp_path, monkeypatch):
