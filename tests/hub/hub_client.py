@@ -74,6 +74,8 @@ def respond(question: dict) -> dict:
             folder = hub.local_path(ref, on_progress=events.append, **question)
         elif do == "load":
             return _load(ref.repo)
+        elif do == "preload":
+            folder = _preload(**question)
         elif do == "look_up":
             return {"facts": dataclasses.asdict(hub.look_up(ref, patience))}
         else:
@@ -126,6 +128,17 @@ def _stock(ref, **options):
     return snapshot_download(
         ref.repo, revision=ref.revision, allow_patterns=list(ref.files), **options
     )
+
+
+def _preload(line):
+    """What a Space does while it is built with a line of `preload_from_hub`."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+
+    repo, files, commit = (*line.split(), "", "")[:3]
+    if not files:
+        return snapshot_download(repo)
+    paths = [hf_hub_download(repo, file, revision=commit or None) for file in files.split(",")]
+    return paths[0].removesuffix(files.split(",")[0]).rstrip("/")
 
 
 if __name__ == "__main__":
