@@ -46,7 +46,10 @@ CATALOGUE = (
     ModelCard(
         key="vace-1.3b",
         kind="video",
-        ref=ModelRef(repo="Wan-AI/Wan2.1-VACE-1.3B-diffusers"),
+        ref=ModelRef(
+            repo="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
+            revision="ec4d2cb062b548996b179d493fdd05340de702a1",
+        ),
         summary="Photoreal video from reference photos at 480p; the smallest of its kind.",
         licence="Apache-2.0",
         max_characters=3,
@@ -56,7 +59,10 @@ CATALOGUE = (
     ModelCard(
         key="vace-14b",
         kind="video",
-        ref=ModelRef(repo="Wan-AI/Wan2.1-VACE-14B-diffusers"),
+        ref=ModelRef(
+            repo="Wan-AI/Wan2.1-VACE-14B-diffusers",
+            revision="db79b90c60bbb45ceec9e41b9d5a4df934538ac4",
+        ),
         summary="Photoreal video from reference photos at up to 720p.",
         licence="Apache-2.0",
         max_characters=3,
@@ -66,7 +72,10 @@ CATALOGUE = (
     ModelCard(
         key="t2v-14b",
         kind="video",
-        ref=ModelRef(repo="Wan-AI/Wan2.1-T2V-14B-Diffusers"),
+        ref=ModelRef(
+            repo="Wan-AI/Wan2.1-T2V-14B-Diffusers",
+            revision="38ec498cb3208fb688890f8cc7e94ede2cbd7f68",
+        ),
         summary="Photoreal video from text; keeps faces through an adapter such as Lynx.",
         licence="Apache-2.0",
         max_frames=81,
