@@ -111,7 +111,7 @@ def test_the_guides_lines_bring_what_the_catalogue_asks_for(hub, new_client, vac
     card = CARDS[line.split()[0]]
     repo, files = card.ref.repo, card.ref.named_files
     if files:
-        publish(hub, repo, {name: b"onnx" for name in (*files, "scrfd_10g_bnkps.onnx")})
+        publish(hub, repo, dict.fromkeys((*files, "scrfd_10g_bnkps.onnx"), b"onnx"))
     else:
         shutil.copytree(vace_folder, hub.root / repo)
         publish(hub, repo, {"README.md": b"", ".gitattributes": b""})
