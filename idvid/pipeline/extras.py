@@ -6,6 +6,7 @@ a model is `idvid.pipeline.vace_load`.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LORA, ADAPTER = "LoRA", "adapter"
 FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
+QUANTISERS = {"int8": "torchao", "nf4": "bitsandbytes"}  # the package of each; fp8 needs none
 LAYERS = "identity_layers"  # the part of an adapter that joins the transformer
 HUB_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
 _WEIGHTS = ".safetensors"
@@ -128,6 +130,17 @@ def named_extras(
         adapter=_source(ADAPTER, adapter, is_public) if adapter else None,
         cache=cache,
         quantise=quantise,
+    )
+
+
+def missing_library(quantise: str) -> str:
+    """Why this machine cannot quantise so, in a sentence; empty if it can."""
+    library = QUANTISERS.get(quantise)
+    if library is None or importlib.util.find_spec(library) is not None:
+        return ""
+    return (
+        f"{quantise} weights need the package {library}, which is not installed; run "
+        f"pip install {library}, or choose fp8 or none."
     )
 
 

@@ -14,7 +14,14 @@ from idvid import runtime
 from idvid.config import MAX_SECONDS
 from idvid.errors import HubError, ModelError
 from idvid.hub import ModelRef, look_up, size_text
-from idvid.pipeline.extras import HUB_PATIENCE, Addition, Extras, added_bytes, additions
+from idvid.pipeline.extras import (
+    HUB_PATIENCE,
+    Addition,
+    Extras,
+    added_bytes,
+    additions,
+    missing_library,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,7 +211,8 @@ def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None) -> Fit:
     )
     if runtime.device().type == "mps":  # plans know CUDA and the CPU alone
         return fit
-    return _planned(fit, _bare(choice.source), machine, choice.extras.quantise)
+    planned = _planned(fit, _bare(choice.source), machine, choice.extras.quantise)
+    return replace(planned, problem=planned.problem or missing_library(choice.extras.quantise))
 
 
 def _refusal(extras: Extras) -> str:
