@@ -109,16 +109,16 @@ class Offer:
 
     def _steps(self) -> tuple[tuple[str, str], ...]:
         """What a LoRA changes; other models need no word on it."""
-        if self.choice.extras.lora is None:
+        extras, backend = self.choice.extras, self.fit.backend
+        if extras.lora is None or self.fit.options is None:
             return ()
-        backend = self.fit.backend
-        return (
-            (
-                "Steps",
-                f"{backend.num_steps} with guidance {backend.guidance_scale:g}, as few-step LoRAs "
-                "want, unless you choose others.",
-            ),
+        suits = "as few-step LoRAs want" if extras.is_few_step else "as the model alone"
+        said = (
+            f"{backend.num_steps} with guidance {backend.guidance_scale:g} and flow shift "
+            f"{self.fit.options.shift:g}, {suits}: {extras.why_kind}. Steps and guidance that you "
+            "choose go before."
         )
+        return (("Steps", said),)
 
     def _limits(self) -> str:
         backend, card = self.fit.backend, self.choice.card
