@@ -93,6 +93,7 @@ class Addition:
     missing_bytes: int | None = None  # of those, still to be fetched
     licence: str | None = None  # as its page states it; None: unknown
     silence: str = ""  # why the Hub did not say
+    revision: str = ""  # which commit it is, in a sentence; empty for a folder
 
     @property
     def heading(self) -> str:
@@ -106,7 +107,7 @@ class Addition:
             return f"{self.title}, not counted in the plan: {self.silence}"
         licence = self.licence or "licence not known here, read it on its page"
         here = "on this machine" if not self.missing_bytes else "from the Hub"
-        return f"{self.title}: {licence}; {size_text(self.total_bytes)} {here}."
+        return f"{self.title}: {licence}; {size_text(self.total_bytes)} {here}. {self.revision}".strip()
 
 
 def named_extras(
@@ -183,6 +184,13 @@ def title_of(source: ModelRef | Path) -> str:
     return source.repo if isinstance(source, ModelRef) else source.resolve().name[:60]
 
 
+def revision_sentence(source: ModelRef, commit: str) -> str:
+    """Which commit a model of the Hub is, and how to ask for the same again."""
+    if source.is_pinned:
+        return f"Commit {commit}, which never changes."
+    return f"{source.revision} is commit {commit} here; {source.repo}@{commit} names it for good."
+
+
 def _split(lora: str, is_public: bool) -> tuple[str, str]:
     """The name and the file of a LoRA; a file of this machine goes before one of the Hub."""
     path = Path(lora)
@@ -226,6 +234,7 @@ def _addition(word: str, source: ModelRef | Path, extras: Extras) -> Addition:
         total_bytes=facts.total_bytes,
         missing_bytes=facts.missing_bytes,
         licence=facts.licence,
+        revision=revision_sentence(source, facts.commit),
     )
 
 

@@ -100,7 +100,8 @@ class Api:
         Streams one event after another. `stage` is "wait", "references", "plan" (memory ran
         out, and the run starts again as `message` says), "step", "chunk"
         (`chunk`: MPEG-TS, playable one after the other), "similarity" (new points per person as
-        [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`; one per method), "end".
+        [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`, and
+        `run`: models with their commits, and settings; one per method), "end".
 
         Args:
             prompt: What happens, mentioning each person as @name.

@@ -130,7 +130,7 @@ STOPPING = "Stopping ..."
 DONE = "Done."
 FAILED = "The run ended with an error; see the message."
 ALL_PHOTOS_FIT = "All photos are fit to use."
-FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)")
+FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)", "Models and settings (JSON)")
 COMPARISON = "Both methods compared"
 COMPARISON_FILE = "Both methods in one figure (PNG)"
 
