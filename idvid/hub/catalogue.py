@@ -26,7 +26,7 @@ class ModelCard:
 
     key: str  # its name in settings and on the command line
     kind: Literal["video", "adapter", "faces"]
-    ref: ModelRef  # main until somebody pins a commit
+    ref: ModelRef  # at a commit where we know one, else at main
     summary: str  # one sentence
     licence: str  # SPDX name
     notice: str = ""  # what to know about the licence before use; empty if nothing

@@ -29,7 +29,9 @@ def run_record(model: LoadedModel, scene: Scene, settings: GenerationSettings) -
     options: Any = getattr(model.pipeline, "options", None)  # VACE alone has some
     added = {word.lower(): _part(model, word, source) for word, source in extras.parts}
     if extras.lora is not None:
-        added[LORA.lower()] |= {"file": extras.lora_file, "kind": extras.lora_kind}
+        part = added[LORA.lower()]
+        file = f":{extras.lora_file}" if extras.lora_file else ""
+        part |= {"name": f"{part['name']}{file}", "kind": extras.lora_kind}
     return {
         "idvid": __version__,
         "model": _part(model, MODEL, model.choice.source),

@@ -44,12 +44,12 @@ def test_a_run_says_which_commits_it_had_and_they_bring_the_same_weights_back(
     shutil.copytree(vace_folder, hub.root / repo)
     wan_tiny.save_loras(hub.root / loras, "few")
     hub.commits |= {repo: OLD, loras: "2" * 40}
-    first = new_client().ask(repo, do="load", lora=loras)
+    first = new_client().ask(repo, do="load", lora=f"{loras}:few.safetensors")
     assert f"revision: main is commit {OLD} here; {repo}@{OLD} names it for good." in first["said"]
     assert f"main is commit {'2' * 40} here; {loras}@{'2' * 40} names" in first["said"]
     run = first["run"]
     assert run["model"] == {"name": f"{repo}@{OLD}", "revision": "main", "commit": OLD}
-    assert run["added"]["lora"]["name"] == f"{loras}@{'2' * 40}"
+    assert run["added"]["lora"]["name"] == f"{loras}@{'2' * 40}:few.safetensors"
     assert run["settings"]["num_steps"] == 4
     assert (run["flow_shift"], run["plan"], run["seed"]) == (5.0, "cpu", 7)
 
