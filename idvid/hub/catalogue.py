@@ -1,7 +1,7 @@
 """The public models that idvid knows by name: what each is, its licence and its limits.
 
-Licence and limits as the models' own cards and papers state them. Sizes and commits are the Hub's
-to say: `look_up` asks before a download.
+Licence and limits as the models' own cards and papers state them. Commits of Wan as public projects
+pin them; where none is known, and for sizes, the Hub is asked before a download (`look_up`).
 """
 
 from __future__ import annotations
