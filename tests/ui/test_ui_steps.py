@@ -10,7 +10,8 @@ import pytest
 from idvid.config import DEFAULTS, LORA_GUIDANCE, LORA_STEPS, VACE_GUIDANCE
 from idvid.pipeline.choosing import Choice
 from idvid.pipeline.extras import NOTHING_ADDED, named_extras
-from idvid.pipeline.offers import VACE_KIND, Fit, Offer
+from idvid.pipeline.kinds import VACE_KIND
+from idvid.pipeline.offers import Fit, Offer
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.ui.advanced import build_advanced
 from idvid.ui.intake import SettingsRequest
