@@ -1,9 +1,11 @@
-"""Types of command line arguments: what they accept, and the sentence where they do not."""
+"""Command line arguments: their types, the sentence where they do not fit, and those that are shared."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
+
+from idvid.config import LORA_KINDS, QUANTISATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,3 +43,18 @@ def number(low: float, high: float) -> Callable[[str], float]:
         raise argparse.ArgumentTypeError(f"must be a number from {low:g} to {high:g}")
 
     return parse
+
+
+def add_extras(parser: argparse.ArgumentParser) -> None:
+    """What may be added to a model, for every command that plans or runs one."""
+    parser.add_argument("--quantise", choices=QUANTISATIONS, default="none", help="of a Hub model")
+    parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
+    parser.add_argument(
+        "--lora", help="LoRA for VACE: folder or owner/name, then :FILE, or address"
+    )
+    parser.add_argument(
+        "--lora-kind",
+        choices=LORA_KINDS,
+        default=LORA_KINDS[0],
+        help="few-step: 4 steps, guidance 1, flow shift 5; style: the model's own; auto: its name says",
+    )

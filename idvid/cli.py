@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.arguments import number, size, whole
-from idvid.config import CACHES, DEFAULTS, MAX_SEED, METHODS, QUANTISATIONS, GenerationSettings
+from idvid.arguments import add_extras, number, size, whole
+from idvid.config import CACHES, DEFAULTS, MAX_SEED, METHODS, GenerationSettings
 from idvid.errors import IdvidError
 
 if TYPE_CHECKING:
@@ -86,11 +86,10 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         help="bundled, vace-1.3b, vace-14b, auto, a folder, or owner/name on the Hub; default: "
         "IDVID_MODEL, else the bundled",
     )
-    _add_quantise(parser)
     parser.add_argument("--size", type=size, help="of VACE's video; default 832x480")
     parser.add_argument("--cache", choices=CACHES, default="none", help="skip steps of VACE")
     parser.add_argument("--extend", type=Path, metavar="VIDEO", help="go on from it, with VACE")
-    _add_parts(parser)
+    add_extras(parser)
     _add_judge(parser)
 
 
@@ -140,11 +139,10 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ram", type=number(1, 10_000), help="free GiB of RAM; default: 64 with --vram, else all"
     )
-    _add_quantise(parser)
     parser.add_argument("--frames", type=whole(1, 1000), default=81, help="default %(default)s")
     parser.add_argument("--size", type=size, default=(832, 480), help="default 832x480")
     parser.add_argument("--references", type=whole(0, 16), default=2, help="default %(default)s")
-    _add_parts(parser)
+    add_extras(parser)
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -163,19 +161,6 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
-
-
-def _add_quantise(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quantise", choices=QUANTISATIONS, default="none", help="of a Hub model")
-
-
-def _add_parts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--adapter", help="identity adapter for VACE: a folder or owner/name")
-    parser.add_argument(
-        "--lora",
-        help="LoRA for VACE: folder or owner/name, then :FILE, or its address; it sets few steps and "
-        "no guidance unless others are given",
-    )
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -270,7 +255,11 @@ def _extras(args: argparse.Namespace, cache: str = "none") -> Extras:
     from idvid.pipeline.extras import named_extras
 
     return named_extras(
-        lora=args.lora or "", adapter=args.adapter or "", cache=cache, quantise=args.quantise
+        lora=args.lora or "",
+        lora_kind=args.lora_kind,
+        adapter=args.adapter or "",
+        cache=cache,
+        quantise=args.quantise,
     )
 
 

@@ -22,6 +22,7 @@ from idvid.media.image import picture_files, read_image, shown_name
 from idvid.media.video import SegmentWriter, concat
 from idvid.metrics.plots import write_comparison, write_figure
 from idvid.metrics.report import DriftMeter, write_csv, write_json
+from idvid.pipeline.record import run_record, write_run
 from idvid.scene_file import read_scene, validate_characters
 from idvid.terminal import Progress, load_model
 from idvid.types import Character, StepDone, SteppedDown
@@ -74,7 +75,7 @@ class Measurement:
 
 
 def generate(request: Generation) -> None:
-    """Write video.mp4, report.json, drift.csv and drift.png; a folder per method if several.
+    """Write video.mp4, report.json, drift.csv, drift.png and run.json; a folder per method if several.
 
     Several methods also give `comparison.png`.
     """
@@ -101,6 +102,7 @@ def generate(request: Generation) -> None:
         events = model.stream(scene, faces, settings, lambda: False, before)
         meter = partial(DriftMeter, references, encoder=judge)
         reports[settings.method] = _record(events, meter, settings.method, folder)
+        write_run(run_record(model, scene, settings), folder / "run.json")
     if several:
         write_comparison(reports, request.out / "comparison.png")
 

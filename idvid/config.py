@@ -17,6 +17,7 @@ QUANTISATIONS = ("none", "int8", "fp8", "nf4")  # of a Hub model's weights, by c
 FEW_STEPS = 4  # of the distilled model: what it was taught, not a choice
 FULL_STEPS = 12  # that suit the bundled full model
 VACE_STEPS, VACE_GUIDANCE = 30, 5.0  # that suit VACE models
+LORA_KINDS = ("auto", "few-step", "style")  # auto: what its name says, see pipeline.lora_kind
 LORA_STEPS, LORA_GUIDANCE = 4, 1.0  # that few-step LoRAs for them want
 METHODS = (
     "none",

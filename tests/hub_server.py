@@ -53,6 +53,7 @@ class LoopbackHub:
         self.renamed: dict[str, str] = {}  # old owner/name -> new one
         self.gated: set[str] = set()  # owner/name that want a token
         self.claimed_bytes: dict[str, int] = {}  # owner/name/file -> a size that is not true
+        self.commits: dict[str, str] = {}  # owner/name -> the commit that it says its main is
         self.asked: list[str] = []  # "METHOD /path", in order
         self.tokens_seen: set[str] = set()  # "authorization" headers that the storage received
         self.sent: Counter[str] = Counter()  # path -> bytes of bodies
@@ -114,9 +115,10 @@ class LoopbackHub:
         return self._digests[key]
 
     def commit(self, folder: Path) -> str:
-        """A commit that stands for the folder's content."""
+        """A commit that stands for the folder's content, unless one was given."""
         content = [(name, self.digests(file)) for name, file in self.files(folder).items()]
-        return hashlib.sha1(json.dumps([folder.name, content]).encode()).hexdigest()
+        made_up = hashlib.sha1(json.dumps([folder.name, content]).encode()).hexdigest()
+        return self.commits.get(f"{folder.parent.name}/{folder.name}", made_up)
 
     def entry(self, folder: Path, name: str, file: Path) -> dict:
         """A file as the tree route lists it."""

@@ -96,10 +96,13 @@ def test_generate_writes_video_and_report_and_compares_methods(
     report = json.loads((one / "report.json").read_text())
     assert report["frames"] == 12
     assert [c["name"] for c in report["characters"]] == ["Ana", "Ben"]
+    made = json.loads((one / "run.json").read_text())
+    assert made["model"] == {"name": tiny_folder.name, "revision": None, "commit": None}
+    assert (made["seed"], made["settings"]["method"]) == (5, "locks")
 
     methods = ["--method", "none", "--method", "locks"]
     generated(capsys, folder, tiny_folder, both, *methods, "--seed", 5)
-    each = {"video.mp4", "report.json", "drift.csv", "drift.png"}
+    each = {"video.mp4", "report.json", "drift.csv", "drift.png", "run.json"}
     assert {p.name for p in one.iterdir()} == each
     expected = {f"{m}/{file}" for m in ("none", "locks") for file in each} | {"comparison.png"}
     assert {str(p.relative_to(both)) for p in both.rglob("*.*")} == expected

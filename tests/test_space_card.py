@@ -60,7 +60,8 @@ def test_nothing_large_is_loaded_into_a_free_space():
     assert "preload_from_hub" not in card()
 
 
-def test_what_may_be_preloaded_is_in_the_catalogue():
+def test_what_may_be_preloaded_is_what_the_catalogue_asks_for():
+    """All files that are named there and no other, of the same commit; else the whole model."""
     entries = [PRELOADED.fullmatch(entry) for entry in addition()["preload_from_hub"]]
     assert entries
     assert all(entries)
@@ -68,8 +69,9 @@ def test_what_may_be_preloaded_is_in_the_catalogue():
         repo, files, commit = entry.groups()
         assert repo in REPOS
         known = REPOS[repo]
-        assert files is None or set(files.split(",")) <= set(known.files or ())
-        assert commit is None or commit == known.revision
+        assert set(known.named_files) == set(files.split(",") if files else ())
+        assert commit == (known.revision if files else None)
+    assert "unset, or\n  preload nothing" in GUIDE, "Spaces preload into the default cache alone"
 
 
 def test_the_guide_names_hardware_plans_and_variables_that_exist():

@@ -75,11 +75,16 @@ class ModelCache:
             fresh.write_text(listing.commit)
             fresh.replace(name)
 
+    def shows(self, commit: str, file: RemoteFile) -> bool:
+        """Whether the snapshot shows a file in full."""
+        pointer = self.snapshot(commit) / file.path
+        return pointer.is_file() and pointer.stat().st_size == file.size_bytes
+
     def point(self, commit: str, file: RemoteFile) -> None:
         """Let the snapshot show a finished content."""
-        pointer, blob = self.snapshot(commit) / file.path, self.blob(file)
-        if pointer.is_file() and pointer.stat().st_size == file.size_bytes:
+        if self.shows(commit, file):
             return
+        pointer, blob = self.snapshot(commit) / file.path, self.blob(file)
         pointer.parent.mkdir(parents=True, exist_ok=True)
         pointer.unlink(missing_ok=True)  # one that points to nothing, or a damaged copy
         try:
@@ -134,15 +139,48 @@ def cache_of(repo: str) -> ModelCache:
 
 
 def complete_snapshot(ref: ModelRef) -> Path | None:
-    """The folder of a revision if every wanted file is in it, by the list that came with it."""
-    sizes = _listed_sizes(ref)
-    commit = cache_of(ref.repo).commit_of(ref)
-    if commit is None or not sizes or not set(ref.named_files) <= set(sizes):
+    """The folder of a revision if every wanted file is in it, by the list that came with it.
+
+    Where no list came, as with the Hub library's download of single files, files that are all asked
+    for by name are enough: that library shows a file in a snapshot only once it is whole.
+    """
+    snapshot = _snapshot(ref)
+    if snapshot is None:
         return None
-    snapshot = cache_of(ref.repo).snapshot(commit)
+    if not _has_list(ref.repo, snapshot):
+        is_named = set(ref.files) == set(ref.named_files)
+        return snapshot if is_named and _has_named(ref, snapshot) else None
+    sizes = _listed_sizes(ref)
+    if not sizes or not set(ref.named_files) <= set(sizes):
+        return None
     paths = {snapshot / path: size for path, size in sizes.items()}
     is_whole = all(path.is_file() and path.stat().st_size == n for path, n in paths.items())
     return snapshot if is_whole else None
+
+
+def unlisted_snapshot(ref: ModelRef) -> Path | None:
+    """The folder of a revision that older tools fetched: no list says whether it is whole."""
+    snapshot = _snapshot(ref)
+    if snapshot is None or _has_list(ref.repo, snapshot) or not _has_named(ref, snapshot):
+        return None
+    present = (p for p in snapshot.rglob("*") if p.is_file())
+    has_any = any(ref.wants(path.relative_to(snapshot).as_posix()) for path in present)
+    return snapshot if has_any else None
+
+
+def _snapshot(ref: ModelRef) -> Path | None:
+    """The folder of a revision, with whatever is in it; None if the revision was never fetched."""
+    cache = cache_of(ref.repo)
+    commit = cache.commit_of(ref)
+    return None if commit is None else cache.snapshot(commit)
+
+
+def _has_list(repo: str, snapshot: Path) -> bool:
+    return (cache_of(repo).folder / "trees" / f"{snapshot.name}.json").exists()
+
+
+def _has_named(ref: ModelRef, snapshot: Path) -> bool:
+    return all((snapshot / path).is_file() for path in ref.named_files)
 
 
 def _listed_sizes(ref: ModelRef) -> dict[str, int]:
@@ -155,18 +193,6 @@ def _listed_sizes(ref: ModelRef) -> dict[str, int]:
     except CachedRepoTreeNotFoundError:
         return {}
     return {file.path: file.size for file in listed if ref.wants(file.path)}
-
-
-def unlisted_snapshot(ref: ModelRef) -> Path | None:
-    """The folder of a revision that older tools fetched: no list says whether it is whole."""
-    cache = cache_of(ref.repo)
-    commit = cache.commit_of(ref)
-    if commit is None or (cache.folder / "trees" / f"{commit}.json").exists():
-        return None
-    snapshot = cache.snapshot(commit)
-    present = (p for p in snapshot.rglob("*") if p.is_file())
-    has_any = any(ref.wants(path.relative_to(snapshot).as_posix()) for path in present)
-    return snapshot if has_any else None
 
 
 def check_space(cache: ModelCache, needed_bytes: int, repo: str) -> None:

@@ -1,7 +1,7 @@
 """The public models that idvid knows by name: what each is, its licence and its limits.
 
-Licence and limits as the models' own cards and papers state them. Sizes and commits are the Hub's
-to say: `look_up` asks before a download.
+Licence and limits as the models' own cards and papers state them. Commits of Wan as public projects
+pin them; where none is known, and for sizes, the Hub is asked before a download (`look_up`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ModelCard:
 
     key: str  # its name in settings and on the command line
     kind: Literal["video", "adapter", "faces"]
-    ref: ModelRef  # main until somebody pins a commit
+    ref: ModelRef  # at a commit where we know one, else at main
     summary: str  # one sentence
     licence: str  # SPDX name
     notice: str = ""  # what to know about the licence before use; empty if nothing
@@ -46,7 +46,10 @@ CATALOGUE = (
     ModelCard(
         key="vace-1.3b",
         kind="video",
-        ref=ModelRef(repo="Wan-AI/Wan2.1-VACE-1.3B-diffusers"),
+        ref=ModelRef(
+            repo="Wan-AI/Wan2.1-VACE-1.3B-diffusers",
+            revision="ec4d2cb062b548996b179d493fdd05340de702a1",
+        ),
         summary="Photoreal video from reference photos at 480p; the smallest of its kind.",
         licence="Apache-2.0",
         max_characters=3,
@@ -56,7 +59,10 @@ CATALOGUE = (
     ModelCard(
         key="vace-14b",
         kind="video",
-        ref=ModelRef(repo="Wan-AI/Wan2.1-VACE-14B-diffusers"),
+        ref=ModelRef(
+            repo="Wan-AI/Wan2.1-VACE-14B-diffusers",
+            revision="db79b90c60bbb45ceec9e41b9d5a4df934538ac4",
+        ),
         summary="Photoreal video from reference photos at up to 720p.",
         licence="Apache-2.0",
         max_characters=3,
@@ -66,7 +72,10 @@ CATALOGUE = (
     ModelCard(
         key="t2v-14b",
         kind="video",
-        ref=ModelRef(repo="Wan-AI/Wan2.1-T2V-14B-Diffusers"),
+        ref=ModelRef(
+            repo="Wan-AI/Wan2.1-T2V-14B-Diffusers",
+            revision="38ec498cb3208fb688890f8cc7e94ede2cbd7f68",
+        ),
         summary="Photoreal video from text; keeps faces through an adapter such as Lynx.",
         licence="Apache-2.0",
         max_frames=81,

@@ -87,7 +87,7 @@ def fetch(
         source = Source(
             repo=listing.repo, commit=listing.commit, errand=errand, report=tally.report
         )
-        files = wanted(ref, listing.files)
+        files = [f for f in wanted(ref, listing.files) if not cache.shows(listing.commit, f)]
         yield from _watch([pool.submit(fetch_file, f, cache, source) for f in files], tally)
         return cache.snapshot(listing.commit)
 
@@ -170,13 +170,16 @@ def _prepare(ref: ModelRef, listing: Listing, tally: Tally) -> ModelCache:
     cache = cache_of(ref.repo)
     if listing.repo.lower() != ref.repo.lower():
         tally.new_name = f"The model {ref.repo} is now called {listing.repo} on the Hub."
-    for file in wanted(ref, listing.files):
+    files = wanted(ref, listing.files)
+    for file in files:
         tally.expect(file, cache.bytes_here(listing.commit, file))
     check_space(cache, tally.missing_bytes, ref.repo)
     try:
         cache.register(ref, listing)
     except OSError as error:
-        raise reason(error, ref.repo, ref.revision) from error
+        if not all(cache.shows(listing.commit, file) for file in files):
+            raise reason(error, ref.repo, ref.revision) from error
+        # else a cache that was built for us to read, with all of it: an image's, perhaps
     return cache
 
 

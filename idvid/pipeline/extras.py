@@ -1,4 +1,4 @@
-"""What may be added to a VACE model, by name: few-step LoRA, identity adapter, cache, quantisation.
+"""What may be added to a VACE model, by name: LoRA, identity adapter, cache, quantisation.
 
 Owns the names and what they weigh. A stranger's names are of the Hub alone; how the parts get into
 a model is `idvid.pipeline.vace_load`.
@@ -6,14 +6,16 @@ a model is `idvid.pipeline.vace_load`.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idvid.config import CACHES, LORA_GUIDANCE, LORA_STEPS, QUANTISATIONS
+from idvid.config import CACHES, LORA_GUIDANCE, LORA_KINDS, LORA_STEPS, QUANTISATIONS
 from idvid.errors import HubError, InputError
 from idvid.hub import ModelRef, Patience, look_up, parse_ref, size_text, split_file
+from idvid.pipeline.lora_kind import AUTO, reason_of, wants_few_steps
 from idvid.runtime import AddedBytes
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 LORA, ADAPTER = "LoRA", "adapter"
 FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
+QUANTISERS = {"int8": "torchao", "nf4": "bitsandbytes"}  # the package of each; fp8 needs none
 LAYERS = "identity_layers"  # the part of an adapter that joins the transformer
 HUB_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
 _WEIGHTS = ".safetensors"
@@ -35,8 +38,9 @@ class Extras:
     """What is added to a VACE model; made by `named_extras`."""
 
     adapter: ModelRef | Path | None = None  # of identity attention
-    lora: ModelRef | Path | None = None  # for few steps, fused
+    lora: ModelRef | Path | None = None  # fused
     lora_file: str | None = None  # which file of it; None: the only one
+    lora_kind: str = AUTO  # one of `config.LORA_KINDS`
     cache: str = "none"  # one of `config.CACHES`
     quantise: str = "none"  # one of `config.QUANTISATIONS`
 
@@ -46,10 +50,26 @@ class Extras:
         named = ((LORA, self.lora), (ADAPTER, self.adapter))
         return tuple((word, source) for word, source in named if source is not None)
 
+    @property
+    def is_few_step(self) -> bool:
+        """Whether there is a LoRA that few steps without guidance suit."""
+        return self.lora is not None and wants_few_steps(self._lora_name, self.lora_kind)
+
+    @property
+    def why_kind(self) -> str:
+        """Why the LoRA is taken for one of few steps or not, as a part of a sentence."""
+        return reason_of(self._lora_name, self.lora_kind)
+
+    @property
+    def _lora_name(self) -> str:
+        assert self.lora is not None
+        full = self.lora.repo if isinstance(self.lora, ModelRef) else self.lora.resolve().name
+        return f"{full}/{self.lora_file or ''}"
+
     def options(self, wish: VaceOptions) -> VaceOptions:
         """What a model with these makes, where `wish` is what is made without."""
         cached = wish if self.cache == "none" else replace(wish, cache=self.cache)
-        if self.lora is None:
+        if not self.is_few_step:
             return cached
         return replace(
             cached,
@@ -73,6 +93,7 @@ class Addition:
     missing_bytes: int | None = None  # of those, still to be fetched
     licence: str | None = None  # as its page states it; None: unknown
     silence: str = ""  # why the Hub did not say
+    revision: str = ""  # which commit it is, in a sentence; empty for a folder
 
     @property
     def heading(self) -> str:
@@ -86,12 +107,13 @@ class Addition:
             return f"{self.title}, not counted in the plan: {self.silence}"
         licence = self.licence or "licence not known here, read it on its page"
         here = "on this machine" if not self.missing_bytes else "from the Hub"
-        return f"{self.title}: {licence}; {size_text(self.total_bytes)} {here}."
+        return f"{self.title}: {licence}; {size_text(self.total_bytes)} {here}. {self.revision}".strip()
 
 
 def named_extras(
     *,
     lora: str = "",
+    lora_kind: str = AUTO,
     adapter: str = "",
     cache: str = "none",
     quantise: str = "none",
@@ -102,7 +124,8 @@ def named_extras(
     Args:
         lora: `owner/name[@revision]` on the Hub or a folder, and `:FILE` where it holds several; or
             `owner/name/FILE.safetensors`, or the file's address on the Hub, or a file of this machine.
-        adapter: The same, without a file.
+        lora_kind: One of `config.LORA_KINDS`.
+        adapter: The same as `lora`, without a file.
         cache: One of `config.CACHES`.
         quantise: One of `config.QUANTISATIONS`.
         is_public: A stranger names them: no folder of this machine is opened, nor asked for.
@@ -111,6 +134,7 @@ def named_extras(
         InputError: A name is of the wrong form.
         HubError: It is neither a folder here nor a name of the Hub.
     """
+    _one_of("kind of the LoRA", lora_kind, LORA_KINDS)
     _one_of("cache", cache, CACHES)
     _one_of("quantisation", quantise, QUANTISATIONS)
     name, file = _split(lora, is_public)
@@ -125,9 +149,21 @@ def named_extras(
     return Extras(
         lora=source,
         lora_file=file or None,
+        lora_kind=lora_kind if source else AUTO,
         adapter=_source(ADAPTER, adapter, is_public) if adapter else None,
         cache=cache,
         quantise=quantise,
+    )
+
+
+def missing_library(quantise: str) -> str:
+    """Why this machine cannot quantise so, in a sentence; empty if it can."""
+    library = QUANTISERS.get(quantise)
+    if library is None or importlib.util.find_spec(library) is not None:
+        return ""
+    return (
+        f"{quantise} weights need the package {library}, which is not installed; run "
+        f"pip install {library}, or choose fp8 or none."
     )
 
 
@@ -146,6 +182,13 @@ def added_bytes(parts: tuple[Addition, ...]) -> AddedBytes:
 def title_of(source: ModelRef | Path) -> str:
     """A part's name for people; never a path."""
     return source.repo if isinstance(source, ModelRef) else source.resolve().name[:60]
+
+
+def revision_sentence(source: ModelRef, commit: str) -> str:
+    """Which commit a model of the Hub is, and how to ask for the same again."""
+    if source.is_pinned:
+        return f"Commit {commit}, which never changes."
+    return f"{source.revision} is commit {commit} here; {source.repo}@{commit} names it for good."
 
 
 def _split(lora: str, is_public: bool) -> tuple[str, str]:
@@ -191,6 +234,7 @@ def _addition(word: str, source: ModelRef | Path, extras: Extras) -> Addition:
         total_bytes=facts.total_bytes,
         missing_bytes=facts.missing_bytes,
         licence=facts.licence,
+        revision=revision_sentence(source, facts.commit),
     )
 
 

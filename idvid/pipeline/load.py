@@ -10,11 +10,11 @@ from weakref import WeakValueDictionary
 from idvid.errors import HubError, InputError, ModelError
 from idvid.hub import ModelRef, local_path
 from idvid.pipeline.extras import ADAPTER, LORA, title_of
-from idvid.pipeline.offers import VACE_KIND
+from idvid.pipeline.kinds import VACE_KIND
 from idvid.runtime import run_with_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Pipeline = IdVidPipeline | IdVidVacePipeline
 
 
+MODEL = "model"
 _numbers = count(1)
 _in_memory: WeakValueDictionary[int, LoadedModel] = WeakValueDictionary()
 
@@ -39,8 +40,15 @@ _in_memory: WeakValueDictionary[int, LoadedModel] = WeakValueDictionary()
 class LoadedModel:
     """A model in memory, and the plan that it is placed by."""
 
-    def __init__(self, choice: Choice, pipeline: Pipeline, plan: DevicePlan | None) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        pipeline: Pipeline,
+        plan: DevicePlan | None,
+        commits: Mapping[str, str] | None = None,
+    ) -> None:
         self.choice, self.pipeline, self.plan = choice, pipeline, plan
+        self.commits = commits or {}  # of what comes from the Hub, see `commits_of`
         self.number = next(_numbers)  # names it in this process and in those forked from it
         _in_memory[self.number] = self
 
@@ -148,6 +156,20 @@ def load_model(choice: Choice, fit: Fit) -> Pipeline:
         return load_vace(model, fit.options)
     settle = partial(apply_plan, plan=fit.plan)
     return load_vace(model, fit.options, settle, load_arguments(fit.plan))
+
+
+def commits_of(choice: Choice) -> dict[str, str]:
+    """The commits of a model and of what is added to it, by word; of those from the Hub alone.
+
+    Raises:
+        HubError: One of them was never fetched.
+    """
+    named = ((MODEL, choice.source), *choice.extras.parts)
+    return {
+        word: local_path(source, offline=True).name
+        for word, source in named
+        if isinstance(source, ModelRef)
+    }
 
 
 def folder_of(choice: Choice) -> Path | None:

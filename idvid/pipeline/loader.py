@@ -17,7 +17,7 @@ from idvid.errors import ModelError
 from idvid.hub import ModelRef, fetch
 from idvid.pipeline.choosing import choose, choose_public, pick_best
 from idvid.pipeline.extras import NOTHING_ADDED, Extras
-from idvid.pipeline.load import LoadedModel, folder_of, load_model, require_added
+from idvid.pipeline.load import LoadedModel, commits_of, folder_of, load_model, require_added
 from idvid.pipeline.offers import UNKNOWN, Fit, describe, fit_here
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ class Loader:
         self._model = None
         runtime.give_back()
         fit = self._fitting(choice)  # once more, by the memory that is free now
-        return LoadedModel(choice, self._load(choice, fit), fit.plan)
+        commits = commits_of(choice)
+        return LoadedModel(choice, self._load(choice, fit), fit.plan, commits)
 
     def _fitting(self, choice: Choice) -> Fit:
         fit = self._fit(choice)

@@ -5,7 +5,6 @@ Nothing of its weights is read or downloaded; of a model that idvid does not kno
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,7 +13,16 @@ from idvid import runtime
 from idvid.config import MAX_SECONDS
 from idvid.errors import HubError, ModelError
 from idvid.hub import ModelRef, look_up, size_text
-from idvid.pipeline.extras import HUB_PATIENCE, Addition, Extras, added_bytes, additions
+from idvid.pipeline.extras import (
+    HUB_PATIENCE,
+    Addition,
+    Extras,
+    added_bytes,
+    additions,
+    missing_library,
+    revision_sentence,
+)
+from idvid.pipeline.kinds import MINI_KIND, kind_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +33,7 @@ if TYPE_CHECKING:
     from idvid.runtime import DevicePlan, Machine
     from idvid.types import Backend
 
-MINI_KIND, VACE_KIND = "IdVidPipeline", "WanVACEPipeline"
 UNKNOWN = "unknown"  # a licence that nobody told us
-_VACE_CLASSES = (VACE_KIND, "IdVidVacePipeline")
 _NUM_REFERENCES = 4  # the most that VACE is given, see conditioning.portraits
 _WINDOWS = (81, 65, 49, 33)  # frames at once, tried in this order
 _PLAIN = "idvid-mini and its kind take no {}; leave that out, or choose a VACE model."
@@ -37,7 +43,7 @@ _PLAIN = "idvid-mini and its kind take no {}; leave that out, or choose a VACE m
 class Fit:
     """How a model would lie on a machine."""
 
-    kind: str  # MINI_KIND or VACE_KIND
+    kind: str  # MINI_KIND or `kinds.VACE_KIND`
     backend: Backend
     pass_frames: int | None  # made in one pass; None: any number
     options: VaceOptions | None  # of VACE, with windows that fit
@@ -56,6 +62,7 @@ class Offer:
     total_bytes: int | None  # None: the Hub did not say
     missing_bytes: int | None  # of those, still to be fetched
     silence: str = ""  # why the Hub did not say
+    commit: str = ""  # 40 hex digits, of a model of the Hub that is here or that the Hub told of
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -65,6 +72,7 @@ class Offer:
         return (
             ("Model", self._model()),
             *why,
+            *self._revision(),
             ("Licence", self._licence()),
             *added,
             *self._steps(),
@@ -77,6 +85,12 @@ class Offer:
         card = self.choice.card
         summary = " A small model of stylised people." if self.choice.source is None else ""
         return f"{self.choice.title}.{f' {card.summary}' if card else summary}"
+
+    def _revision(self) -> tuple[tuple[str, str], ...]:
+        source = self.choice.source
+        if not isinstance(source, ModelRef) or not self.commit:
+            return ()
+        return (("Revision", revision_sentence(source, self.commit)),)
 
     def _licence(self) -> str:
         card = self.choice.card
@@ -102,16 +116,16 @@ class Offer:
 
     def _steps(self) -> tuple[tuple[str, str], ...]:
         """What a LoRA changes; other models need no word on it."""
-        if self.choice.extras.lora is None:
+        extras, backend = self.choice.extras, self.fit.backend
+        if extras.lora is None or self.fit.options is None:
             return ()
-        backend = self.fit.backend
-        return (
-            (
-                "Steps",
-                f"{backend.num_steps} with guidance {backend.guidance_scale:g}, as few-step LoRAs "
-                "want, unless you choose others.",
-            ),
+        suits = "as few-step LoRAs want" if extras.is_few_step else "as the model alone"
+        said = (
+            f"{backend.num_steps} with guidance {backend.guidance_scale:g} and flow shift "
+            f"{self.fit.options.shift:g}, {suits}: {extras.why_kind}. Steps and guidance that you "
+            "choose go before."
         )
+        return (("Steps", said),)
 
     def _limits(self) -> str:
         backend, card = self.fit.backend, self.choice.card
@@ -167,6 +181,7 @@ def _alone(choice: Choice, fit: Fit) -> Offer:
         licence=choice.card.licence if choice.card else facts.licence or UNKNOWN,
         total_bytes=facts.total_bytes,
         missing_bytes=facts.missing_bytes,
+        commit=facts.commit,
     )
 
 
@@ -182,7 +197,7 @@ def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None) -> Fit:
         ModelError: idvid does not run models of this kind.
         HubError: Its settings cannot be fetched.
     """
-    kind = MINI_KIND if choice.source is None else _kind(choice.source)
+    kind = MINI_KIND if choice.source is None else kind_of(choice.source)
     if kind == MINI_KIND:
         from idvid.pipeline.backend import MINI
 
@@ -204,7 +219,8 @@ def fit_here(choice: Choice, machine: Machine, wish: VaceOptions | None) -> Fit:
     )
     if runtime.device().type == "mps":  # plans know CUDA and the CPU alone
         return fit
-    return _planned(fit, _bare(choice.source), machine, choice.extras.quantise)
+    planned = _planned(fit, _bare(choice.source), machine, choice.extras.quantise)
+    return replace(planned, problem=planned.problem or missing_library(choice.extras.quantise))
 
 
 def _refusal(extras: Extras) -> str:
@@ -249,37 +265,3 @@ def _bare(source: ModelRef | Path) -> BarePipeline:
     from idvid.pipeline.planning import bare_pipeline
 
     return bare_pipeline(source)
-
-
-def _kind(source: ModelRef | Path) -> str:
-    """Which pipeline runs it.
-
-    Raises:
-        ModelError: None of ours does.
-        HubError: Its settings cannot be fetched.
-    """
-    from idvid.models.published import PUBLISHED
-    from idvid.pipeline.planning import settings_folder
-
-    if isinstance(source, ModelRef) and source.repo in PUBLISHED:
-        is_vace = "VACE" in PUBLISHED[source.repo][runtime.TRANSFORMER].class_name
-        found = VACE_KIND if is_vace else "a Wan text-to-video model"
-    else:
-        found = _class_of(settings_folder(source))
-    if found in _VACE_CLASSES:
-        return VACE_KIND
-    if found == MINI_KIND:
-        return MINI_KIND
-    raise ModelError(
-        "idvid cannot run this kind of model; choose the bundled one, Wan2.1 VACE in diffusers' "
-        "form, or one of idvid's own kind."
-    )
-
-
-def _class_of(folder: Path) -> str | None:
-    """The class that a model's folder names; None if it names none."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return index.get("_class_name") if isinstance(index, dict) else None

@@ -6,7 +6,6 @@ that join a module after its blocks are streamed or dispatched would stay where 
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +19,7 @@ from torch import nn
 
 from idvid.errors import ModelError
 from idvid.models.sizes import fp8_skip_patterns, streams_by_block
+from idvid.pipeline.extras import QUANTISERS, missing_library
 from idvid.runtime import TEXT_ENCODER, TRANSFORMER, VAE
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _CPU = torch.device("cpu")
 _STREAM_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
-_LIBRARY_OF = {"int8": "torchao", "nf4": "bitsandbytes"}  # fp8 needs none
 
 
 def load_arguments(plan: DevicePlan) -> dict[str, Any]:
@@ -41,14 +40,10 @@ def load_arguments(plan: DevicePlan) -> dict[str, Any]:
         ModelError: If the library that quantises is not installed.
     """
     dtypes = {"default": getattr(torch, plan.precision), VAE: torch.float32}
-    if plan.quantise not in _LIBRARY_OF:
+    if plan.quantise not in QUANTISERS:
         return {"dtype": dtypes}
-    library = _LIBRARY_OF[plan.quantise]
-    if importlib.util.find_spec(library) is None:
-        raise ModelError(
-            f"{plan.quantise} weights need the package {library}, which is not installed; run "
-            f"pip install {library}, or choose fp8 or none."
-        )
+    if problem := missing_library(plan.quantise):
+        raise ModelError(problem)
     from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
     mapping = _int8_configs() if plan.quantise == "int8" else _nf4_configs()

@@ -36,7 +36,7 @@ class VaceModel:
 
     base: Source  # Wan-AI/Wan2.1-VACE-1.3B-diffusers or 14B
     adapter: Source | None = None  # of identity attention
-    lora: Source | None = None  # for few steps, fused
+    lora: Source | None = None  # fused
     lora_file: str | None = None  # which file of it; None: the only one
 
 

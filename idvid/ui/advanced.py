@@ -62,9 +62,9 @@ class Advanced:
 
 
 def suits_of(offer: Offer) -> tuple[int, float]:
-    """Steps and guidance for a model; the number of steps is shown where a LoRA decides it."""
+    """Steps and guidance for a model; the number of steps is shown where a few-step LoRA decides it."""
     backend = offer.fit.backend
-    steps = ANY_STEPS if offer.choice.extras.lora is None else backend.num_steps
+    steps = backend.num_steps if offer.choice.extras.is_few_step else ANY_STEPS
     return steps, backend.guidance_scale
 
 

@@ -37,6 +37,7 @@ class Settings(TypedDict, total=False):
     model: str
     extend: FileData | None
     lora: str
+    lora_kind: str
     adapter: str
     cache: str
     quantise: str
@@ -47,6 +48,7 @@ class ModelOptions(TypedDict, total=False):
     """What a model is loaded with; each has a default."""
 
     lora: str
+    lora_kind: str
     adapter: str
     cache: str
     quantise: str
@@ -98,7 +100,8 @@ class Api:
         Streams one event after another. `stage` is "wait", "references", "plan" (memory ran
         out, and the run starts again as `message` says), "step", "chunk"
         (`chunk`: MPEG-TS, playable one after the other), "similarity" (new points per person as
-        [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`; one per method), "end".
+        [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`, and
+        `run`: models with their commits, and settings; one per method), "end".
 
         Args:
             prompt: What happens, mentioning each person as @name.
@@ -109,8 +112,8 @@ class Api:
             methods: One or two of none, context, keyframes, locks, face_aware, full.
             settings: identity_strength 0 to 1.5, num_steps 1 to 100, guidance_scale 1 to 10, model
                 and all options as for `/load_model`; steps and guidance default to what suits the
-                model, and with a LoRA to the 4 and 1 that few-step LoRAs want; few_steps false keeps
-                a few-step student from making the steps; extend, an uploaded video that a VACE
+                model, and to 4 and 1 with a LoRA for few steps; few_steps false keeps a few-step
+                student from making the steps; extend, an uploaded video that a VACE
                 model goes on from.
         """
         raw = {
@@ -174,7 +177,8 @@ class Api:
             model: default (the server's own choice), bundled, vace-1.3b, vace-14b, auto, or
                 owner/name on the Hub.
             options: For VACE models: lora, a LoRA as owner/name on the Hub, and :FILE where it holds
-                several, or the file's address there; adapter, an identity adapter as owner/name;
+                several, or the file's address there; lora_kind, few-step (4 steps, guidance 1, flow
+                shift 5), style (the model's own) or auto (by what its name says); adapter, an identity adapter as owner/name;
                 cache, none or taylorseer; quantise, none, int8, fp8 or nf4. For all: judge, who
                 measures: bundled, auraface, or buffalo_l and antelopev2 for non-commercial research
                 only.

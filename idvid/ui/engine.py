@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from idvid.errors import HubError, IdvidError, InputError, ModelError
 from idvid.hub import card_of, fetch, local_path
@@ -18,6 +18,7 @@ from idvid.pipeline.choosing import DEFAULT
 from idvid.pipeline.extras import NOTHING_ADDED, Extras
 from idvid.pipeline.loader import Loader
 from idvid.pipeline.make import make
+from idvid.pipeline.record import run_record, write_run
 from idvid.ui import text
 
 if TYPE_CHECKING:
@@ -235,15 +236,25 @@ class Engine:
         names = [character.name for character in scene.characters]
         return DriftMeter(dict(zip(names, checked.references, strict=True)), fps, judge)
 
-    def write_report(self, report: DriftReport, folder: Path) -> tuple[Path, Path, Path]:
-        """Write report.json, drift.csv and drift.png."""
+    def record(
+        self, model: LoadedModel, scene: Scene, settings: GenerationSettings
+    ) -> dict[str, Any]:
+        """What makes a clip: weights with their commits, and settings."""
+        return run_record(model, scene, settings)
+
+    def write_report(
+        self, report: DriftReport, record: dict[str, Any], folder: Path
+    ) -> tuple[Path, ...]:
+        """Write report.json, drift.csv, drift.png and run.json."""
         from idvid.metrics.plots import write_figure
         from idvid.metrics.report import write_csv, write_json
 
-        files = (folder / "report.json", folder / "drift.csv", folder / "drift.png")
+        names = ("report.json", "drift.csv", "drift.png", "run.json")
+        files = tuple(folder / name for name in names)
         write_json(report, files[0])
         write_csv(report, files[1])
         write_figure(report, files[2])
+        write_run(record, files[3])
         return files
 
     def write_comparison(self, reports: dict[str, DriftReport], folder: Path) -> Path:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from idvid.config import (
     CACHES,
     DEFAULTS,
+    LORA_KINDS,
     MAX_CHARACTERS,
     MAX_NAME_LENGTH,
     MAX_PHOTOS,
@@ -76,6 +77,7 @@ class OptionsRequest(BaseModel):
 
     model_config = STRICT
     lora: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
+    lora_kind: Annotated[str, Field(max_length=MAX_SOURCE)] = LORA_KINDS[0]
     adapter: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
     cache: Annotated[str, Field(max_length=MAX_SOURCE)] = "none"
     quantise: Annotated[str, Field(max_length=MAX_SOURCE)] = "none"
@@ -91,6 +93,7 @@ class OptionsRequest(BaseModel):
             raise InputError(RULES["judge"])
         extras = named_extras(
             lora=self.lora.strip(),
+            lora_kind=self.lora_kind,
             adapter=self.adapter.strip(),
             cache=self.cache,
             quantise=self.quantise,
@@ -145,10 +148,11 @@ RULES = {
     "methods": text.METHOD_COUNT,
     "settings": (
         "Settings may hold identity_strength, num_steps, guidance_scale, few_steps, model, extend, "
-        "lora, adapter, cache, quantise and judge, no more."
+        "lora, lora_kind, adapter, cache, quantise and judge, no more."
     ),
-    "options": "Options may hold lora, adapter, cache, quantise and judge, no more.",
+    "options": "Options may hold lora, lora_kind, adapter, cache, quantise and judge, no more.",
     "lora": "The LoRA must be owner/name on the Hub, and :FILE where it holds several.",
+    "lora_kind": f"The kind of the LoRA must be one of {', '.join(LORA_KINDS)}.",
     "adapter": "The adapter must be owner/name on the Hub.",
     "cache": f"The cache must be one of {', '.join(CACHES)}.",
     "quantise": f"The quantisation must be one of {', '.join(QUANTISATIONS)}.",

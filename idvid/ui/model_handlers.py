@@ -151,7 +151,8 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
     menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
     controls, suited = menu.controls, handlers.page.form.advanced.of_model()
-    boxes, choices = (controls.lora, controls.adapter), (controls.cache, controls.quantise)
+    boxes = controls.lora, controls.adapter
+    choices = controls.lora_kind, controls.cache, controls.quantise
     # One event for all, and the latest kept: answers to several would arrive in any order, and one
     # that comes while another is under way would be dropped.
     gr.on(

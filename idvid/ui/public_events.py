@@ -39,6 +39,7 @@ class GenerationEvent(TypedDict):
     chunk: FileData | None
     video: FileData | None
     report: dict | None
+    run: dict | None
 
 
 class PublicFinding(TypedDict):
@@ -96,6 +97,7 @@ def _(event: Finished) -> GenerationEvent:
         method=event.method,
         video=file_data(event.video),
         report=json.loads(event.files[0].read_text()),
+        run=json.loads(event.files[3].read_text()),
     )
 
 
@@ -123,6 +125,7 @@ def fields(stage: str, **given: Any) -> GenerationEvent:  # noqa: ANN401
         "chunk": None,
         "video": None,
         "report": None,
+        "run": None,
     }
     return {**empty, **given}  # type: ignore[return-value]
 

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from idvid.media.video import SegmentWriter, concat
 from idvid.types import SteppedDown, WindowDone
@@ -104,7 +104,7 @@ class Finished:
     method: str
     video: Path  # seekable mp4; the files are valid until the next event is asked for
     report: DriftReport
-    files: tuple[Path, ...]  # report.json, drift.csv, drift.png
+    files: tuple[Path, ...]  # report.json, drift.csv, drift.png, run.json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,8 @@ def run(
         before = None if request.ending is None else engine.ending(request.ending, model)
         settings = suited(request, model)
         meter = partial(engine.meter, request.scene, checked, judge)
-        lanes = [Lane(s.method, meter, engine) for s in settings]
+        record = partial(engine.record, model, request.scene)
+        lanes = [Lane(s.method, meter, engine, record(s)) for s in settings]
         with closing(engine.make(model, request.scene, checked, settings, before)) as made:
             yield from follow(made, lanes, folder, stopped)
         yield from finish([lane for lane in lanes if lane.segments], engine, folder)
@@ -182,11 +183,12 @@ class Lane:
         method: str,
         open_meter: Callable[[float], DriftMeter],
         engine: Engine,
+        record: dict[str, Any],
     ) -> None:
         self.method = method
         self.segments: list[bytes] = []
         self.steps_done, self.steps_total = 0, 0
-        self._open_meter, self._engine = open_meter, engine
+        self._open_meter, self._engine, self._record = open_meter, engine, record
         self._writer: SegmentWriter | None = None
         self._meter: DriftMeter | None = None
 
@@ -211,7 +213,7 @@ class Lane:
         assert self._meter is not None
         folder.mkdir()
         report = self._meter.report()
-        files = self._engine.write_report(report, folder)
+        files = self._engine.write_report(report, self._record, folder)
         video = folder / f"idvid-{self.method}.mp4"
         concat(self.segments, video)
         return Finished(method=self.method, video=video, report=report, files=files)

@@ -8,6 +8,7 @@ from idvid.config import (
     FEW_STEPS,
     FULL_STEPS,
     LORA_GUIDANCE,
+    LORA_KINDS,
     LORA_STEPS,
     MAX_PHOTOS,
     MAX_SECONDS,
@@ -88,10 +89,18 @@ MODEL_LABELS = {
     "auto": "auto: the best that fits this machine",
 }
 LORA_LABEL = "LoRA (optional)"
-LORA_INFO = (
-    "A LoRA on the Hub, with :file where it holds several, or the file's address. It sets the steps to "
-    f"{LORA_STEPS} and guidance to {LORA_GUIDANCE:g}, as few-step LoRAs want; for another kind, such as "
-    "a style, change both under Advanced."
+LORA_INFO = "A LoRA on the Hub, with :file where it holds several, or the file's address."
+LORA_KIND_LABEL = "What the LoRA is for"
+LORA_KIND_LABELS = dict(
+    zip(
+        LORA_KINDS,
+        (
+            "what its name says (lightx2v, CausVid, distill, 4step, ... : few steps)",
+            f"few steps: {LORA_STEPS}, guidance {LORA_GUIDANCE:g} and flow shift 5",
+            "a style, a person, anything else: the model's own steps",
+        ),
+        strict=True,
+    )
 )
 ADAPTER_LABEL = "Identity adapter (optional)"
 ADAPTER_INFO = "An adapter on the Hub that idvid trained for this model."
@@ -121,7 +130,7 @@ STOPPING = "Stopping ..."
 DONE = "Done."
 FAILED = "The run ended with an error; see the message."
 ALL_PHOTOS_FIT = "All photos are fit to use."
-FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)")
+FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)", "Models and settings (JSON)")
 COMPARISON = "Both methods compared"
 COMPARISON_FILE = "Both methods in one figure (PNG)"
 

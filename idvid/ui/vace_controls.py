@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from idvid.config import CACHES, QUANTISATIONS
+from idvid.config import CACHES, LORA_KINDS, QUANTISATIONS
 from idvid.ui import text
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class VaceControls:
 
     box: gr.Column
     lora: gr.Textbox
+    lora_kind: gr.Dropdown
     adapter: gr.Textbox
     cache: gr.Dropdown
     quantise: gr.Dropdown
@@ -38,6 +39,7 @@ class VaceControls:
         """What changes the model itself, by the API's names."""
         return {
             "lora": self.lora,
+            "lora_kind": self.lora_kind,
             "adapter": self.adapter,
             "cache": self.cache,
             "quantise": self.quantise,
@@ -58,6 +60,12 @@ def build_controls() -> VaceControls:
             placeholder="owner/name:file.safetensors",
             max_length=MAX_SOURCE,
             elem_id="lora",
+        )
+        lora_kind = gr.Dropdown(
+            [(label, key) for key, label in text.LORA_KIND_LABELS.items()],
+            value=LORA_KINDS[0],
+            label=text.LORA_KIND_LABEL,
+            elem_id="lora-kind",
         )
         adapter = gr.Textbox(
             "",
@@ -91,7 +99,13 @@ def build_controls() -> VaceControls:
             elem_id="ending",
         )
     return VaceControls(
-        box=box, lora=lora, adapter=adapter, cache=cache, quantise=quantise, ending=ending
+        box=box,
+        lora=lora,
+        lora_kind=lora_kind,
+        adapter=adapter,
+        cache=cache,
+        quantise=quantise,
+        ending=ending,
     )
 
 

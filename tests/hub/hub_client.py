@@ -73,7 +73,9 @@ def respond(question: dict) -> dict:
         elif do == "local_path":
             folder = hub.local_path(ref, on_progress=events.append, **question)
         elif do == "load":
-            return _load(ref.repo)
+            return _load(ref.repo, **question)
+        elif do == "preload":
+            folder = _preload(**question)
         elif do == "look_up":
             return {"facts": dataclasses.asdict(hub.look_up(ref, patience))}
         else:
@@ -104,19 +106,31 @@ def _drain(steps, events, cancel_at=None):
             return ""
 
 
-def _load(repo):
-    """What the command line says while it brings a model, and the model's class."""
+def _load(repo, **extras):
+    """What the command line says while it brings a model, the model's class, and a run's record."""
     import io
     from contextlib import redirect_stderr
 
+    from idvid.config import GenerationSettings
+    from idvid.pipeline.extras import named_extras
     from idvid.pipeline.loader import Loader
+    from idvid.pipeline.record import run_record
     from idvid.pipeline.vace_options import VaceOptions
     from idvid.terminal import load_model
+    from idvid.types import Scene
     from tests import wan_tiny
 
     with redirect_stderr(io.StringIO()) as said:
-        model = load_model(Loader(VaceOptions(**wan_tiny.VACE_SIZE)), repo)
-    return {"said": said.getvalue(), "class": type(model.pipeline).__name__}
+        loader = Loader(VaceOptions(**wan_tiny.VACE_SIZE))
+        model = load_model(loader, repo, named_extras(**extras, is_public=True))
+    scene = Scene(prompt="a walk", characters=(), seconds=1.0, seed=7)
+    settings = model.suited(GenerationSettings(), None, None)
+    return {
+        "said": said.getvalue(),
+        "class": type(model.pipeline).__name__,
+        "run": run_record(model, scene, settings),
+        "sum": float(model.pipeline.transformer.proj_out.weight.float().abs().sum()),
+    }
 
 
 def _stock(ref, **options):
@@ -126,6 +140,17 @@ def _stock(ref, **options):
     return snapshot_download(
         ref.repo, revision=ref.revision, allow_patterns=list(ref.files), **options
     )
+
+
+def _preload(line):
+    """What a Space does while it is built with a line of `preload_from_hub`."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+
+    repo, files, commit = (*line.split(), "", "")[:3]
+    if not files:
+        return snapshot_download(repo)
+    paths = [hf_hub_download(repo, file, revision=commit or None) for file in files.split(",")]
+    return paths[0].removesuffix(files.split(",")[0]).rstrip("/")
 
 
 if __name__ == "__main__":

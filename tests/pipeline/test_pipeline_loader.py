@@ -136,10 +136,10 @@ def steps_and_guidance(model, num_steps, guidance_scale):
 
 def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp_path):
     wan_tiny.adapter().save(tmp_path / "adapter")
-    wan_tiny.save_loras(tmp_path / "lora", "other", "few")
+    wan_tiny.save_loras(tmp_path / "lora", "other", "few-step")
     extras = named_extras(
         adapter=str(tmp_path / "adapter"),
-        lora=f"{tmp_path / 'lora'}:few.safetensors",
+        lora=f"{tmp_path / 'lora'}:few-step.safetensors",
         cache="taylorseer",
     )
     loader, queries, suits = Loader(SIZE), [], []
@@ -156,7 +156,9 @@ def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp
     assert suits == [(30, 5.0), (4, 1.0)]
     assert steps_and_guidance(loader.current, 8, 5.0) == (8, 5.0), "asked for"
     said = dict(loader.offer(loader.current.choice).facts)["Steps"]
-    assert said.startswith("4 with guidance 1, as few-step LoRAs want, unless")
+    assert said.startswith(
+        "4 with guidance 1 and flow shift 5, as few-step LoRAs want: its name says"
+    )
     assert "Steps" not in dict(loader.offer(loader.choose(str(vace_folder))).facts)
 
 

@@ -94,6 +94,8 @@ BAD_OPTIONS = [  # of a model, in `/load_model` and in the settings of `/generat
     {"lora": "file:///etc/a/few.safetensors"},
     {"lora": "x" * 301},
     {"lora": 7},
+    {"lora": "a/b", "lora_kind": "fast"},
+    {"lora_kind": 4},
     {"adapter": "/etc"},
     {"adapter": "./runs/adapter"},
     {"adapter": "https://example.com/a"},

@@ -24,7 +24,7 @@ WEIGHTS = f"/storage/{REPO}/transformer/diffusion_pytorch_model.safetensors"
 def hub(tmp_path_factory, vace_folder):
     root = tmp_path_factory.mktemp("hub")
     shutil.copytree(vace_folder, root / REPO)
-    wan_tiny.save_loras(root / LORA, "few", "other")
+    wan_tiny.save_loras(root / LORA, "few-step", "other")
     wan_tiny.adapter().save(root / ADAPTER)
     for repo in (REPO, LORA, ADAPTER):
         (root / repo / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
@@ -73,7 +73,7 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
     assert "plan " in page.locator("#model-state").inner_text()
     assert "apache-2.0" in page.locator("#model-facts").inner_text()
     assert f"{LORA}: apache-2.0; 600 bytes on" in page.locator("#model-facts").inner_text()
-    assert hub.sent[f"/storage/{LORA}/few.safetensors"]
+    assert hub.sent[f"/storage/{LORA}/few-step.safetensors"]
     assert not hub.sent[f"/storage/{LORA}/other.safetensors"]
     assert hub.sent[f"/storage/{ADAPTER}/identity_layers/diffusion_pytorch_model.safetensors"]
 
@@ -108,7 +108,7 @@ def test_two_people_two_methods_on_a_model_from_the_hub(browser, vace_server, hu
 
 def test_the_same_through_the_api(vace_server, photos, clip, tmp_path):
     client = Client(vace_server.url, verbose=False, download_files=tmp_path)
-    options = {"lora": f"{LORA}:few.safetensors", "adapter": ADAPTER, "cache": "taylorseer"}
+    options = {"lora": f"{LORA}:few-step.safetensors", "adapter": ADAPTER, "cache": "taylorseer"}
     said = client.predict(model=REPO, options=options, api_name="/describe_model")
     assert LORA in said["facts"]["LoRA"]
     assert ADAPTER in said["facts"]["Adapter"]
@@ -166,7 +166,7 @@ def add_parts(visit, clip):
     refusal = "Name the adapter on the Hub as owner/name"
     page.get_by_test_id("toast-body").get_by_text(refusal).wait_for()
     adapter.fill(ADAPTER)
-    name_the_lora(visit, f"{LORA}:few.safetensors")
+    name_the_lora(visit, f"{LORA}:few-step.safetensors")
     page.locator("#cache input").click()
     page.get_by_role("option", name="taylorseer").click()
     facts = page.locator("#model-facts", has_text=f"{LORA}: apache-2.0")
@@ -184,7 +184,7 @@ def add_parts(visit, clip):
 
 
 def name_the_lora(visit, name):
-    """It sets steps and guidance, but for what the user chose; without it they are as before."""
+    """One for few steps sets steps and guidance, but for what the user chose; others set nothing."""
     page, shown = visit.page, [visit.number("#steps"), visit.number("#guidance")]
     assert shown == ["2", "5"], "chosen, and what suits VACE"
     box = page.locator("#lora textarea")
@@ -197,6 +197,17 @@ def name_the_lora(visit, name):
         visit.wait_for_model(said, timeout_s=30)
         assert [visit.number("#steps"), visit.number("#guidance")] == ["2", guidance]
     visit.set_number("#steps", 0)
+    box.fill(name.replace("few-step", "other"))
+    box.press("Tab")
+    own = "its name says nothing of few steps"
+    page.locator("#model-facts", has_text=own).wait_for(timeout=30 * SECOND_MS)
+    assert [visit.number("#steps"), visit.number("#guidance")] == ["0", "5"]
+    page.locator("#lora-kind input").click()
+    page.get_by_role("option", name="few steps: 4, guidance 1").click()
+    visit.wait_for_model("Set steps to 4 and guidance to 1", timeout_s=30)
+    page.locator("#lora-kind input").click()
+    page.get_by_role("option", name="what its name says").click()
+    visit.wait_for_model("Set steps to 0 (what suits the model) and guidance to 5", timeout_s=30)
     box.fill(name)
     box.press("Tab")
     visit.wait_for_model("Set steps to 4 and guidance to 1", timeout_s=30)

@@ -2,6 +2,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from idvid import cli
+from idvid.config import LORA_KINDS
 from idvid.errors import HubError, InputError
 from idvid.hub import ModelRef
 from idvid.pipeline.extras import named_extras
@@ -58,6 +60,13 @@ def test_the_at_sign_of_a_mention_is_no_part_of_the_name(uploads):
 
 def options(**given):
     return intake.load_request("vace-1.3b", given).extras
+
+
+def test_page_api_and_command_line_mean_the_same_lora():
+    for kind in LORA_KINDS:
+        words = ["plan", "--model", "a/b", "--lora", "owner/loras", "--lora-kind", kind]
+        from_shell = cli._extras(cli._parser().parse_args(words))
+        assert options(lora="owner/loras", lora_kind=kind) == from_shell
 
 
 def test_a_lora_is_of_the_hub_and_one_file_of_it_is_fetched(tmp_path, monkeypatch):

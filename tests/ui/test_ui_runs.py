@@ -88,7 +88,8 @@ def test_the_streamed_points_have_the_times_of_the_report(two_methods):
 
 def test_each_method_gets_its_files_and_both_one_figure(two_methods):
     for finished in of(Finished, two_methods):
-        assert [path.name for path in finished.files] == ["report.json", "drift.csv", "drift.png"]
+        names = [path.name for path in finished.files]
+        assert names == ["report.json", "drift.csv", "drift.png", "run.json"]
         assert all(path.stat().st_size > 100 for path in finished.files)
     (compared,) = of(Compared, two_methods)
     assert compared.figure.read_bytes().startswith(b"\x89PNG")

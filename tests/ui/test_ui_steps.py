@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gradio as gr
 import pytest
 
 from idvid.config import DEFAULTS, LORA_GUIDANCE, LORA_STEPS, VACE_GUIDANCE
 from idvid.pipeline.choosing import Choice
 from idvid.pipeline.extras import NOTHING_ADDED, named_extras
-from idvid.pipeline.offers import VACE_KIND, Fit, Offer
+from idvid.pipeline.kinds import VACE_KIND
+from idvid.pipeline.offers import Fit, Offer
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.ui.advanced import build_advanced
 from idvid.ui.intake import SettingsRequest
 
-LORA = named_extras(lora="owner/name", is_public=True)
+LORA = named_extras(lora="owner/name-4step", is_public=True)
+STYLE = named_extras(lora="owner/ghibli", is_public=True)
 
 
 def test_no_number_is_no_choice():
@@ -64,12 +68,15 @@ def offer(extras) -> Offer:
     return Offer(choice=choice, fit=fit, licence="", total_bytes=0, missing_bytes=0)
 
 
-def test_a_lora_sets_both_and_without_it_they_are_as_before():
+def test_a_few_step_lora_sets_both_and_without_it_they_are_as_before():
     form = Form()
     for extras, shown in (
         (NOTHING_ADDED, (0, VACE_GUIDANCE)),
         (LORA, (LORA_STEPS, LORA_GUIDANCE)),
         (NOTHING_ADDED, (0, VACE_GUIDANCE)),
+        (STYLE, (0, VACE_GUIDANCE)),
+        (replace(STYLE, lora_kind="few-step"), (LORA_STEPS, LORA_GUIDANCE)),
+        (replace(LORA, lora_kind="style"), (0, VACE_GUIDANCE)),
     ):
         form.add(extras)
         assert form.shown == shown
@@ -91,7 +98,7 @@ def test_what_the_user_chose_for_the_lora_stays_when_something_else_changes():
     form = Form()
     form.add(LORA)
     form.choose(guidance=VACE_GUIDANCE)
-    form.add(named_extras(lora="owner/name", cache="taylorseer", is_public=True))
+    form.add(replace(LORA, cache="taylorseer"))
     assert form.shown == (LORA_STEPS, VACE_GUIDANCE)
     assert form.asked == (None, VACE_GUIDANCE)
 
