@@ -43,9 +43,12 @@ def assert_same(answer, hub, repo):
         assert (folder / name).read_bytes() == (hub.root / repo / name).read_bytes(), name
 
 
-def weights_fault(**how):
-    """A fault for the storage of weights."""
-    return Fault(where="GET /storage/*", **how)
+def weights_fault(repo="*", **how):
+    """A fault for the storage of weights; where it passes, name the model that is to meet it.
+
+    A download that an earlier test gave up goes on for a moment, and would meet it first.
+    """
+    return Fault(where=f"GET /storage/{repo}/*", **how)
 
 
 def storage_bytes(hub, repo):

@@ -2,6 +2,7 @@
 
 import resource
 import socket
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -88,7 +89,9 @@ def test_a_fault_ends_in_a_sentence_and_the_next_try_works(hub, client, model, n
     ids=lambda fault: f"{fault.status}-{fault.cut_at}-{fault.stall_at}-{fault.is_damaged}",
 )
 def test_what_passes_is_sat_out(hub, client, model, fault):
-    hub.faults.append(fault)
+    hub.faults.append(
+        replace(fault, where=fault.where.replace("/storage/*", f"/storage/{model}/*"))
+    )
     answer = client.ask(model, patience={"stall_s": 1.0} if fault.stall_at >= 0 else {})
     assert answer["files"] == WANTED
     assert_same(answer, hub, model)
@@ -98,7 +101,7 @@ def test_what_passes_is_sat_out(hub, client, model, fault):
 
 def test_a_wait_that_the_hub_asks_for_is_kept_and_told(hub, client, model):
     hub.faults.append(
-        weights_fault(times=1, status=429, headers=(("Retry-After", "1"),)),
+        weights_fault(model, times=1, status=429, headers=(("Retry-After", "1"),)),
     )
     answer = client.ask(model)
     assert answer["files"] == WANTED
@@ -115,8 +118,8 @@ def test_a_wait_beyond_patience_is_not_begun(hub, client, model):
 
 def test_a_storage_that_knows_no_ranges_costs_bytes_but_no_file(hub, client, model):
     hub.faults += [
-        weights_fault(times=1, cut_at=PART),
-        weights_fault(times=1, ignores_range=True),
+        weights_fault(model, times=1, cut_at=PART),
+        weights_fault(model, times=1, ignores_range=True),
     ]
     assert_same(client.ask(model), hub, model)
     assert storage_bytes(hub, model) == PART + WANTED[WEIGHTS]
