@@ -91,11 +91,12 @@ MODEL_LABELS = {
 LORA_LABEL = "LoRA (optional)"
 LORA_INFO = "A LoRA on the Hub, with :file where it holds several, or the file's address."
 LORA_KIND_LABEL = "What the LoRA is for"
+LORA_KIND_INFO = "A name with lightx2v, CausVid, distill, 4step and the like says few steps."
 LORA_KIND_LABELS = dict(
     zip(
         LORA_KINDS,
         (
-            "what its name says (lightx2v, CausVid, distill, 4step, ... : few steps)",
+            "what its name says",
             f"few steps: {LORA_STEPS}, guidance {LORA_GUIDANCE:g} and flow shift 5",
             "a style, a person, anything else: the model's own steps",
         ),
@@ -130,7 +131,7 @@ STOPPING = "Stopping ..."
 DONE = "Done."
 FAILED = "The run ended with an error; see the message."
 ALL_PHOTOS_FIT = "All photos are fit to use."
-FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)", "Models and settings (JSON)")
+FILE_LABELS = ("Report (JSON)", "Curves (CSV)", "Figure (PNG)", "Run (JSON)")
 COMPARISON = "Both methods compared"
 COMPARISON_FILE = "Both methods in one figure (PNG)"
 

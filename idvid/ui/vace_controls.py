@@ -65,6 +65,7 @@ def build_controls() -> VaceControls:
             [(label, key) for key, label in text.LORA_KIND_LABELS.items()],
             value=LORA_KINDS[0],
             label=text.LORA_KIND_LABEL,
+            info=text.LORA_KIND_INFO,
             elem_id="lora-kind",
         )
         adapter = gr.Textbox(
