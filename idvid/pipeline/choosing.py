@@ -117,12 +117,12 @@ def _owners(name: str, pick: Callable[[], Choice]) -> Choice:
 
 
 def _listed(name: str, pick: Callable[[], Choice]) -> Choice | None:
-    """A choice of the menu or the catalogue."""
+    """A choice of the menu or the catalogue; its models are pinned under their own names too."""
     if name == AUTO:
         return pick()
     if name in (BUNDLED, DEFAULT):
         return Choice(name=BUNDLED, source=None)
-    cards = (card for card in CATALOGUE if card.kind == "video" and card.key == name)
+    cards = (c for c in CATALOGUE if c.kind == "video" and name in (c.key, c.ref.repo))
     return next((Choice(name=name, source=card.ref) for card in cards), None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import wan_tiny
 
-from idvid.pipeline.choosing import AUTO, choose, pick_best
+from idvid.pipeline.choosing import AUTO, choose, choose_public, pick_best
 from idvid.pipeline.offers import describe, fit_here
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.runtime import GIB, Machine
@@ -40,6 +40,14 @@ def test_auto_takes_the_best_that_fits_and_says_why(here, name, why):
     assert why in choice.why
     assert choice.why.startswith("auto takes ")
     assert choice.why.endswith(".")
+
+
+@pytest.mark.parametrize("key", ["vace-1.3b", "vace-14b"])
+def test_a_model_of_the_catalogue_is_the_same_under_its_own_name(key):
+    menu = choose(key, lambda: None)
+    assert choose_public(menu.source.repo, lambda: None).is_same(menu)
+    branch = choose(f"{menu.source.repo}@main", lambda: None)
+    assert branch.source.revision == "main"  # who asks for another revision gets it
 
 
 def offer(name, here, **options):
