@@ -113,4 +113,5 @@ class Backend:
     num_steps: int  # denoising steps that suit it
     guidance_scale: float
     full_steps: int | None = None  # of its full model, where num_steps are a distilled one's
+    full_guidance: float | None = None  # of a full model that may have a distilled one beside it
     can_extend: bool = False  # whether it goes on from finished frames

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from idvid.config import FEW_STEPS, FULL_STEPS, MAX_CHARACTERS, GenerationSettings
+from idvid.config import (
+    FEW_STEPS,
+    FULL_GUIDANCE,
+    FULL_STEPS,
+    MAX_CHARACTERS,
+    GenerationSettings,
+)
 from idvid.errors import InputError
 from idvid.methods import METHODS
 from idvid.pipeline.windows import FPS
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from idvid.types import Scene, StepDone
 
 HEIGHT_PX, WIDTH_PX = 128, 224
-_DEFAULTS = GenerationSettings()
 MINI = Backend(
     name="idvid-mini",
     width_px=WIDTH_PX,
@@ -30,9 +35,15 @@ MINI = Backend(
     max_characters=MAX_CHARACTERS,
     methods=tuple(METHODS),
     num_steps=FULL_STEPS,
-    guidance_scale=_DEFAULTS.guidance_scale,
+    guidance_scale=FULL_GUIDANCE,
+    full_guidance=FULL_GUIDANCE,
 )
-MINI_FEW = replace(MINI, num_steps=FEW_STEPS, full_steps=FULL_STEPS)  # with a student
+MINI_FEW = replace(  # with a student, which was taught the guided model's steps
+    MINI,
+    num_steps=FEW_STEPS,
+    guidance_scale=1.0,
+    full_steps=FULL_STEPS,
+)
 
 
 def whole_clip(events: Iterable[StepDone | WindowDone]) -> Clip:
@@ -49,12 +60,17 @@ def suited(
 ) -> GenerationSettings:
     """The settings with the steps and guidance that were asked for; None is what suits the backend.
 
-    A few-step student is left out where the settings refuse it, and where there is guidance.
+    A few-step student is left out where the settings refuse it, and where other steps or another
+    guidance than its own are asked for.
     """
-    guidance = guidance_scale or backend.guidance_scale
-    is_few = settings.few_steps and guidance == backend.guidance_scale
-    suits = backend.num_steps if is_few else backend.full_steps or backend.num_steps
-    return replace(settings, num_steps=num_steps or suits, guidance_scale=guidance)
+    few = (backend.num_steps, backend.guidance_scale)
+    full = (backend.full_steps or few[0], backend.full_guidance or few[1])
+    asked = (num_steps, guidance_scale)
+    is_few = settings.few_steps and all(a in (None, own) for a, own in zip(asked, few, strict=True))
+    steps, guidance = few if is_few else full
+    return replace(
+        settings, num_steps=num_steps or steps, guidance_scale=guidance_scale or guidance
+    )
 
 
 def checked_method(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Values = dict[Any, Any]  # component -> its value
 Updates = dict[Any, Any]  # component -> new value or properties
-ANY_STEPS = 0  # what suits the model
+ANY_STEPS, ANY_GUIDANCE = 0, 0.0  # what suits the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,12 @@ class Advanced:
 
     def chosen(self, values: Values) -> dict[str, Any]:
         """Steps and guidance as the API would send them: None where nobody chose."""
-        steps, guidance = values[self.suited]
-        return {
-            "num_steps": None if values[self.steps] in (ANY_STEPS, steps) else values[self.steps],
-            "guidance_scale": None if values[self.guidance] == guidance else values[self.guidance],
-        }
+        parts, suited = (self.steps, self.guidance), values[self.suited]
+        steps, guidance = (
+            None if values[part] in (anything, own) else values[part]
+            for part, anything, own in zip(parts, (ANY_STEPS, ANY_GUIDANCE), suited, strict=True)
+        )
+        return {"num_steps": steps, "guidance_scale": guidance}
 
     def suit(self, offer: Offer) -> Updates:
         """Steps and guidance as they suit a model, whatever was chosen for the last one."""
@@ -62,10 +63,14 @@ class Advanced:
 
 
 def suits_of(offer: Offer) -> tuple[int, float]:
-    """Steps and guidance for a model; the number of steps is shown where a few-step LoRA decides it."""
+    """Steps and guidance for a model.
+
+    The number of steps is shown where a few-step LoRA decides it, guidance where it does not hang
+    on the steps.
+    """
     backend = offer.fit.backend
     steps = backend.num_steps if offer.choice.extras.is_few_step else ANY_STEPS
-    return steps, backend.guidance_scale
+    return steps, ANY_GUIDANCE if backend.full_guidance else backend.guidance_scale
 
 
 def build_advanced() -> Advanced:
@@ -94,10 +99,10 @@ def build_advanced() -> Advanced:
             elem_id="steps",
         )
         guidance = gr.Slider(
-            1,
+            0,
             10,
-            DEFAULTS.guidance_scale,
-            step=0.1,
+            ANY_GUIDANCE,
+            step=0.5,
             label=text.GUIDANCE_LABEL,
             info=text.GUIDANCE_INFO,
             elem_id="guidance",
@@ -108,5 +113,5 @@ def build_advanced() -> Advanced:
         new_seed=new_seed,
         steps=steps,
         guidance=guidance,
-        suited=gr.State((ANY_STEPS, DEFAULTS.guidance_scale)),
+        suited=gr.State((ANY_STEPS, ANY_GUIDANCE)),
     )

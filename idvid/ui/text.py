@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from idvid.config import (
     FEW_STEPS,
+    FULL_GUIDANCE,
     FULL_STEPS,
     LORA_GUIDANCE,
     LORA_KINDS,
@@ -64,8 +65,8 @@ STEPS_INFO = (
 )
 GUIDANCE_LABEL = "Guidance"
 GUIDANCE_INFO = (
-    f"How strictly to follow prompt and photos; 1 is no guidance, and {FEW_STEPS} steps take none. About 4 "
-    "suits the bundled model in full."
+    f"How strictly to follow prompt and photos. 0: what suits the model; 1 is none, which the bundled "
+    f"one's {FEW_STEPS} steps take, and {FULL_GUIDANCE:g} suits it in full."
 )
 ADVANCED = "Advanced"
 EXAMPLES = "Examples: fill in the form, then press Generate."

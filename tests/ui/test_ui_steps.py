@@ -8,11 +8,12 @@ import gradio as gr
 import pytest
 
 from idvid.config import DEFAULTS, LORA_GUIDANCE, LORA_STEPS, VACE_GUIDANCE
-from idvid.pipeline.choosing import Choice
+from idvid.pipeline.choosing import Choice, choose
 from idvid.pipeline.extras import NOTHING_ADDED, named_extras
 from idvid.pipeline.kinds import VACE_KIND
-from idvid.pipeline.offers import Fit, Offer
+from idvid.pipeline.offers import Fit, Offer, describe, fit_here
 from idvid.pipeline.vace_options import VaceOptions
+from idvid.runtime import GIB, Machine
 from idvid.ui.advanced import build_advanced
 from idvid.ui.intake import SettingsRequest
 
@@ -68,6 +69,11 @@ def offer(extras) -> Offer:
     return Offer(choice=choice, fit=fit, licence="", total_bytes=0, missing_bytes=0)
 
 
+def bundled() -> Offer:
+    choice = choose("bundled", lambda: None)
+    return describe(choice, fit_here(choice, Machine(gpu_free=(), ram_free=GIB), None))
+
+
 def test_a_few_step_lora_sets_both_and_without_it_they_are_as_before():
     form = Form()
     for extras, shown in (
@@ -101,6 +107,17 @@ def test_what_the_user_chose_for_the_lora_stays_when_something_else_changes():
     form.add(replace(LORA, cache="taylorseer"))
     assert form.shown == (LORA_STEPS, VACE_GUIDANCE)
     assert form.asked == (None, VACE_GUIDANCE)
+
+
+def test_steps_and_guidance_of_the_bundled_model_are_left_to_it_until_somebody_chooses():
+    form = Form()
+    form.values |= form.parts.suit(bundled())
+    assert form.shown == (0, 0)
+    assert form.asked == (None, None)
+    form.choose(steps=12)
+    assert form.asked == (12, None)  # and so the guidance that suits twelve steps
+    form.choose(guidance=1.0)
+    assert form.asked == (12, 1.0), "none is a choice too"
 
 
 def test_another_model_sets_both_again():
