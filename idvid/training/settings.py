@@ -247,7 +247,7 @@ H200 = TrainingSettings(
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(
-            num_steps=60_000, batch_size=64, learning_rate=5e-4, minutes=14.5, sheet_minutes=4.0
+            num_steps=60_000, batch_size=64, learning_rate=2e-4, minutes=14.5, sheet_minutes=4.0
         ),
         width=384,
         depth=12,
