@@ -50,13 +50,20 @@ class ModelHandlers:
             return {**shown, **settings, self.menu.judge_about: said}
 
     def look(self, values: Values) -> Updates:
-        """Another model was chosen: say what it is, and set the form to what suits it."""
+        """Another model was chosen: say what it is, and set the form to what suits it.
+
+        A choice may be told twice, and the second answer may come after the user's own settings.
+        """
         with polite():
-            offer = self.engine.offer(intake.load_request(values[self.menu.name], {}))
+            wish = intake.load_request(values[self.menu.name], {})
+            offer = self.engine.offer(wish)
             if offer.fit.options is not None:  # it takes what the controls hold
-                offer = self.engine.offer(self.wish(values))
-            forgotten = {self.menu.seen: None}
-            return {**self.shown(offer, values), **suited_updates(self.page, offer), **forgotten}
+                wish = self.wish(values)
+                offer = self.engine.offer(wish)
+            shown, seen = self.shown(offer, values), values[self.menu.seen]
+            if seen is not None and seen.model == wish.model:
+                return shown
+            return {**shown, **suited_updates(self.page, offer), self.menu.seen: wish}
 
     def look_again(self, values: Values) -> Updates:
         """Something was added to the model or taken away: say what that makes of it."""
@@ -149,7 +156,7 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     """Connect the menu's events; none of them is part of the API."""
     menu, shown = handlers.menu, described(handlers.page)
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
-    menu.name.change(handlers.look, menu.inputs(), shown, **quiet)
+    menu.name.change(handlers.look, {*menu.inputs(), menu.seen}, shown, **quiet)
     controls, suited = menu.controls, handlers.page.form.advanced.of_model()
     boxes = controls.lora, controls.adapter
     choices = controls.lora_kind, controls.cache, controls.quantise

@@ -82,7 +82,7 @@ def test_the_button_says_whether_something_will_be_downloaded(hub_cache, engine)
     with gr.Blocks():
         page = build_page([])
     handlers, menu = ModelHandlers(page, engine), page.form.menu
-    values = {part: part.value for part in {*page.form.inputs(), *menu.inputs()}}
+    values = {part: part.value for part in {*page.form.inputs(), *menu.inputs(), menu.seen}}
 
     def labels(judge):
         values[menu.judge] = judge
@@ -93,3 +93,23 @@ def test_the_button_says_whether_something_will_be_downloaded(hub_cache, engine)
     assert labels("bundled") == [text.LOAD] * 2
     put_a_pack(hub_cache, "auraface")
     assert labels("auraface") == [text.LOAD] * 2
+
+
+def test_a_choice_that_is_told_twice_leaves_what_the_user_set_meanwhile(hub_cache, engine):
+    with gr.Blocks():
+        page = build_page([])
+    handlers, menu, steps = ModelHandlers(page, engine), page.form.menu, page.form.advanced.steps
+    values = {part: part.value for part in {*page.form.inputs(), *menu.inputs(), menu.seen}}
+
+    def look(name):
+        values[menu.name] = name
+        updates = handlers.look(values)
+        values[menu.seen] = updates.get(menu.seen, values[menu.seen])
+        return updates
+
+    assert look("vace-1.3b")[steps] == 0, "what suits it"
+    again = look("vace-1.3b")
+    assert steps not in again
+    assert menu.facts in again
+    assert look("bundled")[steps] == 0
+    assert look("vace-1.3b")[steps] == 0, "another choice sets them anew"
