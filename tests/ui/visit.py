@@ -45,6 +45,7 @@ class Visit:
         self.page.locator("#prompt textarea").fill(f"@{first} talks to @{second} in a garden")
         self.set_number("#seconds", seconds)
         self.page.get_by_role("button", name="Advanced").click()
+        self.page.locator("#guidance input[type=number]").wait_for()
         self.set_number("#steps", steps)
 
     def upload(self, number: int, files: list[Path]) -> None:
@@ -57,9 +58,15 @@ class Visit:
         self.page.wait_for_function(f"{loaded}.length == {count}")
 
     def set_number(self, where: str, value: int) -> None:
+        """Type a number; again where a box that only just opened takes it back."""
         box = self.page.locator(f"{where} input[type=number]")
-        box.fill(str(value))
-        box.press("Tab")
+        for _ in range(3):
+            box.fill(str(value))
+            box.press("Tab")
+            self.page.wait_for_timeout(0.2 * SECOND_MS)
+            if box.input_value() == str(value):
+                return
+        raise AssertionError(f"{where} does not take {value}")
 
     def number(self, where: str) -> str:
         return self.page.locator(f"{where} input[type=number]").input_value()
