@@ -17,7 +17,7 @@ import numpy as np
 
 from idvid.config import MAX_CHARACTERS, MAX_PROMPT_LENGTH
 from idvid.errors import InputError
-from idvid.faces.detect import detect_faces
+from idvid.faces.detect import detect_faces, find_in_each
 from idvid.faces.quality import ReferenceFace
 from idvid.media.image import picture_files, read_image, shown_name
 from idvid.scene_file import mention, mentions, validate_characters
@@ -80,11 +80,11 @@ def read_photos(name: str, folder: Path) -> tuple[ReferenceFace, ...]:
     """
     photos = tuple(read_image(p, p.name) for p in picture_files(folder))
     validate_characters((Character(name=name, photos=photos),))
-    found = [(index, photo, detect_faces(photo)) for index, photo in enumerate(photos)]
+    found = find_in_each(detect_faces, photos)
     faces = tuple(
         # Training reads no vector of the judge.
         ReferenceFace(photo_index=index, image=photo, face=seen[0], embedding=np.zeros(0, "f4"))
-        for index, photo, seen in found
+        for index, (photo, seen) in enumerate(zip(photos, found, strict=True))
         if seen
     )
     if not faces:
