@@ -19,6 +19,17 @@ FULL_STEPS, FULL_GUIDANCE = 12, 4.0  # that suit the bundled full model
 VACE_STEPS, VACE_GUIDANCE = 30, 5.0  # that suit VACE models
 LORA_KINDS = ("auto", "few-step", "style")  # auto: what its name says, see pipeline.lora_kind
 LORA_STEPS, LORA_GUIDANCE = 4, 1.0  # that few-step LoRAs for them want
+EXPRESSION = (
+    "smile",
+    "frown",
+    "jaw_open",
+    "mouth_round",
+    "brow_raise",
+    "brow_lower",
+    "lids_close",
+    "gaze_right",
+    "gaze_up",
+)  # what a face plan says of a face beside its landmarks, in this order
 METHODS = (
     "none",
     "context",

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from idvid.people.clip import PeopleClip, render_clip, trace_landmarks
+    from idvid.people.clip import PeopleClip, render_clip, trace_expressions, trace_landmarks
     from idvid.people.person import Person, build_person, dress
     from idvid.people.portrait import Portrait, render_portrait
     from idvid.people.sampling import sample_person
@@ -28,6 +28,7 @@ __all__ = [
     "sample_person",
     "sample_scene",
     "split_of",
+    "trace_expressions",
     "trace_landmarks",
 ]
 _HOME = {
@@ -44,6 +45,7 @@ _HOME = {
     "sample_person": "sampling",
     "sample_scene": "scene",
     "split_of": "seeds",
+    "trace_expressions": "clip",
     "trace_landmarks": "clip",
 }
 

@@ -12,7 +12,7 @@ from idvid.people.background import paint_background
 from idvid.people.camera import DISTANCE, Shooting, shoot
 from idvid.people.foreground import cover, paint_foreground
 from idvid.people.light import make_rig
-from idvid.people.motion import perform
+from idvid.people.motion import expression_code, perform
 from idvid.people.render import Stage, View, frames_of, landmarks_px
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ def trace_landmarks(
     return np.stack(
         [landmarks_px(p, m, shooting.cameras) for p, m in zip(persons, motions, strict=True)]
     )
+
+
+def trace_expressions(scene: SceneSpec) -> NDArray[np.float32]:
+    """What the faces do (n, T, len(EXPRESSION)), whoever plays; see `motion.expression_code`."""
+    times = _times(scene)
+    acted = (perform(actor, times, scene.duration_s) for actor in scene.actors)
+    return np.stack([expression_code(motion) for motion in acted])
 
 
 def _times(scene: SceneSpec) -> NDArray[np.float64]:

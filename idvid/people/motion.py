@@ -37,6 +37,16 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     | _pair("browOuterUp", 0.65),
     "sad": {"browInnerUp": 0.85} | _pair("mouthFrown", 0.55),
 }
+_CODED = (  # the left one of a pair stands for both
+    "mouthSmileLeft",
+    "mouthFrownLeft",
+    "jawOpen",
+    "mouthFunnel",
+    "browInnerUp",
+    "browDownLeft",
+    "eyeBlinkLeft",
+    "eyeWideLeft",
+)
 ACTIONS = (
     "still",
     "talking",
@@ -116,6 +126,18 @@ def perform(actor: ActorSpec, time_s: NDArray, duration_s: float) -> Motion:
         body_yaw = body_yaw + WALK_TURN * aside
     head[:, 0] = np.clip(head[:, 0], -YAW_LIMIT, YAW_LIMIT)
     return Motion(expression=expression, head=head, body_yaw=body_yaw, gaze=gaze, position=position)
+
+
+def expression_code(motion: Motion) -> NDArray[np.float32]:
+    """What a face does, (T, len(EXPRESSION)): few numbers in place of all targets of both sides.
+
+    Lids are negative where eyes are wide; gaze is in radians, the rest are weights of targets.
+    """
+    names = expression_names()
+    left = {name: motion.expression[:, names.index(name)] for name in _CODED}
+    shut = left["eyeBlinkLeft"] - left["eyeWideLeft"]
+    columns = [left[name] for name in _CODED[:6]]
+    return np.stack([*columns, shut, *motion.gaze.T], axis=1).astype(np.float32)
 
 
 def _act(action: str, on: NDArray, beat: NDArray, parts: tuple) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from idvid.models.face_backbone import FaceBackbone
     from idvid.training.settings import DataSettings
 
-FORMAT = 1
+FORMAT = 2
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 _FROZEN = ("autoencoder", "backbone")
@@ -46,6 +46,7 @@ _CLIP_ARRAYS = (
     "frames",
     "landmarks",
     "visible",
+    "expression",
     "references",
     "reference_landmarks",
     "is_person",
@@ -156,6 +157,7 @@ def _encode_clip(
         "patches": _half(patches),  # (C, R, P, F)
         "landmarks": heights.astype(np.float32),  # (C, T, 5, 2) in frame heights
         "visible": clip["visible"],  # (C, T)
+        "expression": clip["expression"],  # (C, T, E)
         "is_person": clip["is_person"],  # (C,)
     }
 

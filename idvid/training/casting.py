@@ -30,7 +30,10 @@ CHANGED_SHARE = 0.35  # people who wear other clothes in the clip than in their 
 MOTLEY_SHARE = 0.5  # of these: people in other clothes on every photo
 VARIED_SHARE = 0.5  # photos that are further from a good portrait
 NUM_CAPTIONS = 3
-_PURPOSE_PEOPLE, _PURPOSE_CLOTHES, _PURPOSE_PHOTOS = 771, 772, 773  # random streams of a clip
+EVEN_SKIN_SHARE = 0.4  # training people whose melanin is drawn evenly: few seeds have dark skin
+_FRECKLED_BELOW = 0.45  # melanin
+# Random streams of a clip.
+_PURPOSE_PEOPLE, _PURPOSE_CLOTHES, _PURPOSE_PHOTOS, _PURPOSE_SKIN = 771, 772, 773, 774
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,9 @@ def plan_clip(split: Split, number: int, count: int | None = None) -> ClipPlan:
     rng = _stream(split, number, _PURPOSE_PEOPLE)
     count = count or int(rng.choice(len(PEOPLE_SHARES), p=PEOPLE_SHARES)) + 1
     specs = tuple(sample_person(seed) for seed in person_seeds(split, number, count))
+    if split == "train":
+        painter = _stream(split, number, _PURPOSE_SKIN)
+        specs = tuple(_evened(painter, spec) for spec in specs)
     places = rng.permutation(count)
     tailor = _stream(split, number, _PURPOSE_CLOTHES)
     worn = tuple(
@@ -87,6 +93,15 @@ def plan_clip(split: Split, number: int, count: int | None = None) -> ClipPlan:
         for spec in specs
     )
     return ClipPlan(split=split, number=number, specs=specs, worn=worn, places=places)
+
+
+def _evened(rng: Generator, spec: PersonSpec) -> PersonSpec:
+    """The person, or somebody who differs by a skin colour that is drawn evenly."""
+    if rng.random() >= EVEN_SKIN_SHARE:
+        return spec
+    melanin = float(rng.random())
+    freckles = spec.skin.freckles if melanin < _FRECKLED_BELOW else 0.0
+    return replace(spec, skin=replace(spec.skin, melanin=melanin, freckles=freckles))
 
 
 def plan_photos(plan: ClipPlan, place: int, count: int) -> list[PhotoPlan]:

@@ -17,6 +17,7 @@ from idvid.people import (
     dress,
     render_clip,
     render_portrait,
+    trace_expressions,
     trace_landmarks,
 )
 from idvid.training.casting import captions_of, plan_clip, plan_photos
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from idvid.training.casting import ClipPlan, PhotoPlan
     from idvid.training.settings import DataSettings
 
-DATA_VERSION = 2  # noted in every shard; 1 had three people at most and nothing but acting
+# Noted in every shard. 1: three people at most and nothing but acting; 2: without expressions, and
+# skin as the seeds have it.
+DATA_VERSION = 3
 # The renderer counts pixels from their corner, aligner and anchors from their centre.
 TO_PIXEL_CENTRES = np.float32(-0.5)
 TRACE_FPS = 12.0
@@ -116,6 +119,7 @@ def _clip(
         "frames": clip.frames,  # (T, H, W, 3) uint8
         "landmarks": _padded(clip.landmarks[plan.places] + TO_PIXEL_CENTRES),  # (C, T, 5, 2) px
         "visible": _padded(clip.visible[plan.places]),  # (C, T) bool
+        "expression": _padded(trace_expressions(scene)[plan.places]),  # (C, T, E)
         "references": _padded(images),  # (C, R, S, S, 3) uint8
         "reference_landmarks": _padded(points + TO_PIXEL_CENTRES),  # (C, R, 5, 2) px
         "is_person": np.arange(MAX_PEOPLE) < len(people),  # (C,)
@@ -149,6 +153,7 @@ def _trace(plan: ClipPlan, data: DataSettings) -> dict[str, Any]:
     landmarks = trace_landmarks(scene, people, data.width_px, data.height_px)
     return {
         "landmarks": _padded(landmarks[plan.places] / data.height_px),  # (C, T, 5, 2) heights
+        "expression": _padded(trace_expressions(scene)[plan.places]),  # (C, T, E)
         "is_person": np.arange(MAX_PEOPLE) < len(people),
         "captions": captions_of(plan, scene),
     }
