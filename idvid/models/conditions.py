@@ -41,6 +41,7 @@ class Conditions:
     time_s: Tensor  # (B, T) time of each frame in seconds
     prompt: Prompt
     landmarks: Tensor  # (B, C, T, 5, 2) face plan in units of the frame height
+    expression: Tensor  # (B, C, T, NUM_EXPRESSION) the plan's, see `config.EXPRESSION`
     is_visible: Tensor  # (B, C, T) bool
     slots: Tensor  # (B, C) slot of each character, 0..max_characters - 1
     identity: Identity | None = None

@@ -1,7 +1,7 @@
 """Where each face is: five landmarks per character and frame, as features of a token grid.
 
-A face plan is either made by `face_planner` or tracked on frames. Everything here is a pure
-function of landmarks. Face coordinates (u, v): origin at the centroid of the landmarks, one unit is
+A face plan is either made by `face_planner` or tracked on frames; what it says of expressions
+(`config.EXPRESSION`) needs no features. Everything here is a pure function of landmarks. Face coordinates (u, v): origin at the centroid of the landmarks, one unit is
 the width of dlib's face chip, u to the picture's right, v down, turned with the head.
 Landmarks are in units of the frame height, in dlib's order: outer and inner corner of the eye on
 the picture's right, outer and inner corner of the eye on its left, base of the nose.
@@ -13,6 +13,8 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+
+from idvid.config import EXPRESSION
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +28,7 @@ _TEMPLATE = (
     (0.4901123135679, 0.6277975316475),
 )
 NUM_LANDMARKS = 5
+NUM_EXPRESSION = len(EXPRESSION)
 FOURIER_BANDS = 4
 PLAN_FEATURES = 4 * FOURIER_BANDS + 2 * NUM_LANDMARKS + 1
 # A person in face units: standard deviations of the soft region to the side, up and down.

@@ -1,8 +1,8 @@
-"""Where will every face be? A small diffusion model over landmarks, conditioned on the prompt.
+"""Where will every face be, and what will it do? A small diffusion model conditioned on the prompt.
 
-It plans each character's five landmarks for every frame of a window; the video model then draws to
-the plan. A token is one character in one frame; every frame has its own noise level, as in
-`video_transformer`, so that a window continues the one before it.
+It plans each character's five landmarks and expression for every frame of a window; the video model
+then draws to the plan. A token is one character in one frame; every frame has its own noise level,
+as in `video_transformer`, so that a window continues the one before it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import nn
 
-from idvid.models.face_plan import NUM_LANDMARKS, face_frame, pose_residual, template
+from idvid.config import EXPRESSION
+from idvid.models.face_plan import (
+    NUM_EXPRESSION,
+    NUM_LANDMARKS,
+    face_frame,
+    pose_residual,
+    template,
+)
 from idvid.models.layers import TransformerLayer, padding_bias, sinusoidal
 
 if TYPE_CHECKING:
@@ -23,19 +30,30 @@ if TYPE_CHECKING:
 
     from idvid.models.conditions import Prompt
 
-STATE = 4 + 2 * NUM_LANDMARKS
+_PLACE = 4 + 2 * NUM_LANDMARKS  # numbers of a state that say where a face is
+STATE = _PLACE + NUM_EXPRESSION
 TIME_SCALE = 12.0
-SHARED_NOISE = 0.95  # share of the noise's variance that all frames of a character have in common
+# Share of the noise's variance that all frames of a character have in common.
+SHARED_NOISE = 0.95
+_SHARED_FAST = 0.5  # of what changes from frame to frame: jaw, rounded mouth, lids
+_FAST = tuple(_PLACE + EXPRESSION.index(n) for n in ("jaw_open", "mouth_round", "lids_close"))
 # Roughly the spread of each part over the training scenes, so that all parts weigh alike.
 _ORIGIN_SHIFT = (0.875, 0.4)
 _ORIGIN_SCALE = (0.45, 0.08)
 _SIZE_SHIFT, _SIZE_SCALE = -1.05, 0.25
 _ROLL_SCALE, _RESIDUAL_SCALE = 0.12, 0.05
+_EXPRESSION_SHIFT = (0.30, 0.08, 0.10, 0.01, 0.13, 0.06, 0.02, 0.0, 0.0)
+_EXPRESSION_SCALE = (0.34, 0.18, 0.13, 0.033, 0.26, 0.175, 0.27, 0.12, 0.062)
 _NOSE_X = 4 + 2 * 2  # of a state: landmark 2 is the nose
 
 
-def to_state(landmarks: Tensor) -> Tensor:
-    """Landmarks (..., 5, 2) in frame heights to numbers of about unit spread (..., STATE)."""
+def to_state(landmarks: Tensor, expression: Tensor) -> Tensor:
+    """A face plan as numbers of about unit spread (..., STATE).
+
+    Args:
+        landmarks: (..., 5, 2) in frame heights.
+        expression: (..., NUM_EXPRESSION), see `config.EXPRESSION`.
+    """
     origin, axis = face_frame(landmarks)
     shift, scale = origin.new_tensor(_ORIGIN_SHIFT), origin.new_tensor(_ORIGIN_SCALE)
     size = axis.square().sum(-1, keepdim=True).clamp(min=1e-8).log() / 2
@@ -45,17 +63,24 @@ def to_state(landmarks: Tensor) -> Tensor:
         (size - _SIZE_SHIFT) / _SIZE_SCALE,
         roll / _ROLL_SCALE,
         pose_residual(landmarks).flatten(-2) / _RESIDUAL_SCALE,
+        (expression - origin.new_tensor(_EXPRESSION_SHIFT)) / origin.new_tensor(_EXPRESSION_SCALE),
     ]
     return torch.cat(parts, dim=-1)
 
 
+def to_expression(state: Tensor) -> Tensor:
+    """What `to_state` was told of the faces' expressions (..., NUM_EXPRESSION)."""
+    scale, shift = state.new_tensor(_EXPRESSION_SCALE), state.new_tensor(_EXPRESSION_SHIFT)
+    return state[..., _PLACE:] * scale + shift
+
+
 def to_landmarks(state: Tensor) -> Tensor:
-    """The inverse of `to_state`."""
+    """What `to_state` was told of the faces' landmarks (..., 5, 2)."""
     origin, size = places(state)
     roll = state[..., 3] * _ROLL_SCALE
     along = torch.stack([roll.cos(), roll.sin()], dim=-1) * size[..., None]
     across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
-    residual = state[..., 4:].unflatten(-1, (NUM_LANDMARKS, 2)) * _RESIDUAL_SCALE
+    residual = state[..., 4:_PLACE].unflatten(-1, (NUM_LANDMARKS, 2)) * _RESIDUAL_SCALE
     points = template(state) + residual
     return (
         origin[..., None, :]
@@ -90,7 +115,21 @@ def turn(state: Tensor) -> Tensor:
 def turned_at_most(state: Tensor, limit: float) -> Tensor:
     """The same faces, those that are turned further turned back to `limit`, in face sizes."""
     share = (limit / turn(state).abs().clamp(min=1e-6)).clamp(max=1)
-    return torch.cat([state[..., :4], state[..., 4:] * share[..., None]], dim=-1)
+    pose = state[..., 4:_PLACE] * share[..., None]
+    return torch.cat([state[..., :4], pose, state[..., _PLACE:]], dim=-1)
+
+
+def smoothed(state: Tensor, weights: tuple[float, float, float]) -> Tensor:
+    """States (..., T, STATE) with places averaged over three frames; the first and last stay.
+
+    Expressions are left as they are: a blink is two frames long.
+    """
+    if state.shape[-2] < len(weights):
+        return state
+    places, before, here, after = state[..., :_PLACE], *weights
+    middle = before * places[..., :-2, :] + here * places[..., 1:-1, :] + after * places[..., 2:, :]
+    smooth = torch.cat([places[..., :1, :], middle, places[..., -1:, :]], dim=-2)
+    return torch.cat([smooth, state[..., _PLACE:]], dim=-1)
 
 
 def window_noise(
@@ -103,7 +142,9 @@ def window_noise(
     """
     common = torch.randn(*shape[:2], 1, shape[3], generator=generator, device=device)
     own = torch.randn(shape, generator=generator, device=device)
-    return SHARED_NOISE**0.5 * common + (1 - SHARED_NOISE) ** 0.5 * own
+    share = torch.full((shape[3],), SHARED_NOISE, device=device)
+    share[list(_FAST)] = _SHARED_FAST
+    return share.sqrt() * common + (1 - share).sqrt() * own
 
 
 class FacePlanner(ModelMixin, ConfigMixin):

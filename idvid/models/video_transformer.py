@@ -16,7 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import nn
 
-from idvid.models.face_plan import PLAN_FEATURES, plan_features, token_centres
+from idvid.models.face_plan import NUM_EXPRESSION, PLAN_FEATURES, plan_features, token_centres
 from idvid.models.identity_attention import IdentityAwareAttention, IdentityContext, mask_bias
 from idvid.models.layers import (
     HEAD_WIDTH,
@@ -111,6 +111,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         patch_features = latent_channels * PATCH * PATCH
         self.patch_in = nn.Linear(patch_features, width)
         self.plan_in = nn.Linear(PLAN_FEATURES, width)
+        self.expression_in = nn.Linear(NUM_EXPRESSION, width, bias=False)
         self.slot_in = nn.Parameter(torch.randn(max_characters, width) * 0.02)
         self.mention_in = nn.Linear(width, width, bias=False)
         self.anchor_in = nn.Linear(patch_features + PATCH * PATCH, width)
@@ -122,6 +123,7 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         self.norm_out = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation_out = nn.Parameter(torch.randn(2, width) * 0.02)
         self.patch_out = nn.Linear(width, patch_features)
+        nn.init.zeros_(self.expression_in.weight)
         nn.init.zeros_(self.mention_in.weight)
         nn.init.zeros_(modulation.weight)
         nn.init.zeros_(modulation.bias)
@@ -141,7 +143,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         embedding = self.plan_in(features.sum(1))
         named = self.slot_in[conditions.slots]  # (B, C, D)
         named = named + self.mention_in(conditions.prompt.of_characters())
-        embedding = embedding + torch.einsum("bctn,bcd->btnd", features[..., -1], named)
+        told = named[:, :, None] + self.expression_in(conditions.expression)  # (B, C, T, D)
+        embedding = embedding + torch.einsum("bctn,bctd->btnd", features[..., -1], told)
         identity = _active(conditions.identity)
         shape = (*conditions.time_s.shape, self.config["latent_channels"], 2 * rows, 2 * columns)
         mean, variance = self._prior(identity, embedding.new_zeros(shape))

@@ -9,7 +9,9 @@ import torch
 
 from idvid.conditioning.references import anchor_frames, encode_anchors
 from idvid.models.conditions import Conditions, Identity
+from idvid.models.face_planner import to_expression
 from idvid.pipeline.backend import HEIGHT_PX, WIDTH_PX
+from idvid.pipeline.plan import plan_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +26,7 @@ def window_conditions(
     model: BundledModel,
     request: Request,
     time_s: Tensor,
-    landmarks: Tensor,
+    states: Tensor,
     known: Sequence[Tensor] = (),
 ) -> Conditions:
     """Everything the transformer reads beside the latents, for the frames in view and new.
@@ -33,10 +35,11 @@ def window_conditions(
         model: the bundled model.
         request: the clip in the making.
         time_s: (1, F + T).
-        landmarks: (C, F + T, 5, 2) px.
+        states: of the planner, (C, F + T, STATE).
         known: anchors (latents + 1, h, w) of the first frames, if they were laid before.
     """
     prepared = request.prepared
+    landmarks = plan_landmarks(states, HEIGHT_PX)
     is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
     identity = None
     if prepared.memory is not None and prepared.owner is not None:
@@ -53,6 +56,7 @@ def window_conditions(
         time_s=time_s,
         prompt=prepared.prompt,
         landmarks=_from_px(landmarks),
+        expression=to_expression(states)[None],
         is_visible=is_visible[None],
         slots=prepared.slots,
         identity=identity,
@@ -68,6 +72,7 @@ def at_frames(conditions: Conditions, frames: Sequence[int]) -> Conditions:
         conditions,
         time_s=conditions.time_s[:, index],
         landmarks=conditions.landmarks[:, :, index],
+        expression=conditions.expression[:, :, index],
         is_visible=conditions.is_visible[:, :, index],
         identity=identity,
     )

@@ -41,7 +41,7 @@ from idvid.pipeline.decode import decode_frames, to_pixels
 from idvid.pipeline.denoise import clip_noise
 from idvid.pipeline.frames import Task
 from idvid.pipeline.keyframes import make_window, steps_per_window
-from idvid.pipeline.plan import PlanRequest, plan_landmarks, plan_states
+from idvid.pipeline.plan import PlanRequest, plan_states
 from idvid.pipeline.precision import autocast, freeze
 from idvid.pipeline.predict import sampler
 from idvid.pipeline.prepare import Request, prepare_scene
@@ -186,11 +186,11 @@ class IdVidPipeline(DiffusionPipeline):
     ) -> Conditions:
         """Everything the transformer reads beside the latents, for the frames in view and new."""
         known = [item.state[:, None] for item in view]
-        landmarks = plan_landmarks(torch.cat([*known, states], dim=1), HEIGHT_PX)
+        plan = torch.cat([*known, states], dim=1)
         laid = [item.anchors for item in view if item.anchors is not None]
         times = frame_times(window, view)
         with torch.inference_mode(), autocast():
-            return window_conditions(self.model, request, times, landmarks, laid)
+            return window_conditions(self.model, request, times, plan, laid)
 
     def denoise(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from idvid.models.face_planner import STATE, to_landmarks, window_noise
+from idvid.models.face_planner import STATE, smoothed, to_landmarks, window_noise
 from idvid.pipeline.denoise import denoise
 from idvid.pipeline.spacing import keep_apart, keep_in_view
 
@@ -52,7 +52,7 @@ def plan_states(
         return planner(state, level, *arguments)
 
     *_, states = denoise(noise, finished, predict, _STEPS, frame_dim=2)
-    smooth = _smooth(torch.cat([finished, states], dim=2))[0]
+    smooth = smoothed(torch.cat([finished, states], dim=2)[0], _SMOOTHING)
     visible = keep_in_view(smooth, len(view))
     return keep_apart(visible, len(view))[:, len(view) :]
 
@@ -60,12 +60,3 @@ def plan_states(
 def plan_landmarks(states: Tensor, height_px: int) -> Tensor:
     """Landmarks (C, T, 5, 2) in px, counted from pixel centres, of states (C, T, STATE)."""
     return to_landmarks(states) * height_px - 0.5
-
-
-def _smooth(states: Tensor) -> Tensor:
-    """A short average over time; the first and the last frame stay as they are."""
-    if states.shape[2] < len(_SMOOTHING):
-        return states
-    before, here, after = _SMOOTHING
-    middle = before * states[:, :, :-2] + here * states[:, :, 1:-1] + after * states[:, :, 2:]
-    return torch.cat([states[:, :, :1], middle, states[:, :, -1:]], dim=2)

@@ -40,6 +40,7 @@ def conditions_of(model: nn.Module, batch: VideoBatch) -> Conditions:
         time_s=batch.time_s,
         prompt=encode_prompt(encoder, batch.ids, batch.names),
         landmarks=batch.landmarks,
+        expression=batch.expression,
         is_visible=batch.is_visible,
         slots=batch.slots,
         identity=identity,

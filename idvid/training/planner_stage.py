@@ -1,7 +1,8 @@
-"""The stage of the face planner: landmarks of traced scenes from their captions."""
+"""The stage of the face planner: faces of traced scenes, what they do too, from their captions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
@@ -39,8 +41,20 @@ if TYPE_CHECKING:
 MIXTURE = (0.4, 0.4, 0.2)  # of noise levels: one, clean prefix, independent
 _SHUFFLE_SHARE = 0.2
 _MIN_NOISE = 0.1
+_STILL = 0.05  # of a state's unit spread: changes below it count as none
 _MEASURED, _STEPS, _SEED = 64, 12, 7
 _SHEET_SCALE = 128  # px per frame height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsOf:
+    """The rows of a shard that show so many people."""
+
+    people: int
+
+    def __call__(self, shard: dict[str, Tensor]) -> NDArray[np.intp]:
+        """Indices of the rows."""
+        return np.flatnonzero(shard["is_person"].sum(1).cpu().numpy() == self.people)
 
 
 class PlannerStage:
@@ -81,7 +95,7 @@ class PlannerStage:
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Velocity loss of a batch of traces."""
-        rows = self._draw(self.pool, draws, self._settings.optimiser.batch_size)
+        rows = self._draw(self.pool, draws, self._settings.optimiser.batch_size, self._people(draws))
         rows |= self._named(draw_slots(rows["is_person"], _SHUFFLE_SHARE, draws.torch))
         ids = rename_slots(rows["ids"], rows["slots"], self._slot_ids)
         silent = draw_flags(len(ids), self._settings.drop_text, draws.torch)
@@ -98,15 +112,16 @@ class PlannerStage:
         rows |= self._named(draw_slots(rows["is_person"], 0.0, draws.torch))
         loss = planner_loss(model, rows, draws.torch)
         truth = rows["landmarks"]
-        shape = to_state(truth).shape
+        shape = to_state(truth, rows["expression"]).shape
         noise = window_noise(shape, draws.torch, truth.device)  # pyright: ignore[reportArgumentType]
         *_, states = denoise(noise, noise[:, :, :0], predictor(model, rows), _STEPS, frame_dim=2)
-        made = to_landmarks(states)
-        draw_plans(sheet, made, truth, rows["is_person"])
-        pair = rows["is_person"].sum(1) == 2
+        made, is_person = to_landmarks(states), rows["is_person"]
+        draw_plans(sheet, made, truth, is_person)
+        pair = is_person.sum(1) == 2
         order = [_is_left(points)[pair] for points in (made, truth)]
         agreed = (order[0] == order[1]).float().mean()
-        return {"loss": float(loss), "order": float(agreed)}
+        both = states[is_person], to_state(truth, rows["expression"])[is_person]
+        return {"loss": float(loss), "order": float(agreed)} | obedience(*both)
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write the planner and its prompt encoder."""
@@ -117,22 +132,33 @@ class PlannerStage:
     def _named(self, slots: Tensor) -> dict[str, Tensor]:
         return {"slots": slots, "names": self._slot_ids[slots]}
 
-    def _draw(self, pool: ShardPool, draws: Draws, count: int) -> dict[str, Tensor]:
+    def _people(self, draws: Draws) -> RowsOf | None:
+        """Batches show one number of people, so that none is mostly padding."""
+        rules = [RowsOf(people=count + 1) for count in range(MAX_PEOPLE)]
+        held = [bool(self.pool.eligible(rule)) for rule in rules]
+        odds = np.where(held, self._settings.people_shares, 0.0)
+        return rules[draws.numpy.choice(len(rules), p=odds / odds.sum())] if odds.any() else None
+
+    def _draw(
+        self, pool: ShardPool, draws: Draws, count: int, rule: RowsOf | None = None
+    ) -> dict[str, Tensor]:
         """Rows of a batch: a window of each trace, one phrasing."""
         frames, rng, parts = self._settings.num_frames, draws.numpy, []
-        for shard, picked in pool.draw(rng, count):
+        for shard, picked in pool.draw(rng, count, rule):
             total, size = shard["landmarks"].shape[2], len(picked)
             stride = rng.integers(1, total // frames + 1, size=(size, 1))
             first = (rng.random((size, 1)) * (total - (frames - 1) * stride)).astype(int)
             times = torch.from_numpy(first + stride * np.arange(frames)).to(picked.device)
             phrasing = torch.from_numpy(rng.integers(shard["ids"].shape[1], size=size))
-            character = torch.arange(shard["landmarks"].shape[1], device=picked.device)
+            characters = rule.people if rule else shard["landmarks"].shape[1]
+            character = torch.arange(characters, device=picked.device)
             index = (picked[:, None, None], character[None, :, None], times[:, None])
             seconds = shard["time_s"][picked[:, None], times]
             parts.append(
                 {
                     "landmarks": shard["landmarks"][index],
-                    "is_person": shard["is_person"][picked],
+                    "expression": shard["expression"][index],
+                    "is_person": shard["is_person"][picked, :characters],
                     "ids": shard["ids"][picked, phrasing.to(picked.device)],
                     "time_s": seconds - seconds[:, :1],
                 }
@@ -142,7 +168,7 @@ class PlannerStage:
 
 def read_traces(record: Record, tokenizer: PreTrainedTokenizerFast) -> dict[str, Tensor]:
     """The tensors of one shard of traces; captions as ids."""
-    raw = tensors_of(record, "landmarks", "is_person")
+    raw = tensors_of(record, "landmarks", "expression", "is_person")
     tensors = {name: padded_to(values, 1, MAX_PEOPLE) for name, values in raw.items()}
     seconds = torch.arange(tensors["landmarks"].shape[2]) / float(record.notes["fps"])
     tensors["time_s"] = seconds.expand(len(tensors["landmarks"]), -1)
@@ -166,7 +192,7 @@ def predictor(model: nn.Module, rows: dict[str, Tensor]) -> Callable[[Tensor, Te
 
 def planner_loss(model: nn.Module, rows: dict[str, Tensor], generator: torch.Generator) -> Tensor:
     """Velocity loss over the characters that are there and the frames that are not clean."""
-    clean = to_state(rows["landmarks"])  # (B, C, T, S)
+    clean = to_state(rows["landmarks"], rows["expression"])  # (B, C, T, S)
     clean = torch.where(rows["is_person"][..., None, None], clean, torch.zeros_like(clean))
     count, _, frames, _ = clean.shape
     level = frame_levels(count, frames, MIXTURE, generator)
@@ -177,6 +203,24 @@ def planner_loss(model: nn.Module, rows: dict[str, Tensor], generator: torch.Gen
     error = error / (1 - spread).clamp(min=_MIN_NOISE).square()
     counts = rows["is_person"][..., None] & (spread < 1)
     return (error * counts).sum() / counts.sum().clamp(min=1)
+
+
+def obedience(made: Tensor, truth: Tensor) -> dict[str, float]:
+    """How plans (N, T, STATE) go with the truth that their captions tell of.
+
+    Correlations over the N characters, averaged over the numbers of a state: "held" of their means
+    over time, "moves" of how much they change (log of the deviation), 0 where captions are ignored.
+    """
+    means = made.mean(1), truth.mean(1)
+    spreads = ((part.std(1) + _STILL).log() for part in (made, truth))
+    return {"held": _correlation(*means), "moves": _correlation(*spreads)}
+
+
+def _correlation(one: Tensor, other: Tensor) -> float:
+    """Mean over columns of the correlation of (N, F) and (N, F)."""
+    sides = [part - part.mean(0) for part in (one, other)]
+    sides = [part / part.norm(dim=0).clamp(min=1e-6) for part in sides]
+    return float((sides[0] * sides[1]).sum(0).mean())
 
 
 def draw_plans(path: Path, made: Tensor, truth: Tensor, is_person: Tensor) -> None:

@@ -158,6 +158,7 @@ class PlannerSettings:
     width: int = 192
     depth: int = 4
     num_frames: int = 16
+    people_shares: tuple[float, ...] = (0.2, 0.5, 0.2, 0.1)  # of batches: 1, 2, 3, 4 people
     drop_text: float = 0.1
 
 

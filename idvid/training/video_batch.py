@@ -36,9 +36,10 @@ _ARRAYS = (
     "patches",
     "landmarks",
     "visible",
+    "expression",
     "is_person",
 )
-_BY_CHARACTER = ("vectors", "patches", "landmarks", "visible", "is_person")
+_BY_CHARACTER = ("vectors", "patches", "landmarks", "visible", "expression", "is_person")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class VideoBatch:
     ids: Tensor  # (B, L) caption, in which characters are called by their slots
     landmarks: Tensor  # (B, C, T, 5, 2) frame heights
     is_visible: Tensor  # (B, C, T)
+    expression: Tensor  # (B, C, T, E)
     slots: Tensor  # (B, C)
     names: Tensor  # (B, C) id of each character's slot token
     vectors: Tensor  # (B, C, R, E)
@@ -150,6 +152,7 @@ def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws)
         ids=ids.masked_fill(is_silent[:, None], PAD_ID),
         landmarks=rows["landmarks"],
         is_visible=rows["visible"],
+        expression=rows["expression"],
         slots=slots,
         names=rows["slot_ids"][slots],
         vectors=rows["vectors"],
@@ -180,6 +183,7 @@ def _gather(
         "ids": shard["ids"][picked, phrasing],
         "landmarks": _at_times(shard["landmarks"][picked], times),
         "visible": _at_times(shard["visible"][picked], times),
+        "expression": _at_times(shard["expression"][picked], times),
         "is_person": shard["is_person"][picked],
         "vectors": shard["vectors"][index].float(),
         "patches": shard["patches"][index].float(),
@@ -205,7 +209,7 @@ def _trimmed(rows: dict[str, Tensor], references: int) -> dict[str, Tensor]:
     words = max(1, int((rows["ids"] != PAD_ID).any(0).sum()))
     words = -(-words // _WORDS_STEP) * _WORDS_STEP
     trimmed = rows | {"ids": rows["ids"][:, :words], "is_person": rows["is_person"][:, :characters]}
-    for name in ("landmarks", "visible"):
+    for name in ("landmarks", "visible", "expression"):
         trimmed[name] = rows[name][:, :characters]
     for name in ("vectors", "patches", "has_reference"):
         trimmed[name] = rows[name][:, :characters, :references]

@@ -9,6 +9,7 @@ import torch
 
 from idvid.conditioning.identity import identity_memory
 from idvid.models.conditions import Conditions, Identity, Prompt
+from idvid.models.face_plan import NUM_EXPRESSION
 from idvid.models.identity_attention import mask_bias
 from idvid.models.identity_bank import MultiCharacterIdentityBank
 from idvid.models.identity_encoder import IdentityEncoder
@@ -51,6 +52,7 @@ def conditions(tiny_model, references):
             mentions=torch.eye(5)[None, :CHARACTERS],
         ),
         landmarks=landmarks,
+        expression=torch.rand(1, CHARACTERS, FRAMES, NUM_EXPRESSION),
         is_visible=torch.ones(1, CHARACTERS, FRAMES, dtype=torch.bool),
         slots=torch.tensor([[0, 1]]),
         identity=Identity(

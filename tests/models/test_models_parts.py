@@ -7,13 +7,23 @@ import math
 import pytest
 import torch
 
+from idvid.config import EXPRESSION
 from idvid.conditioning.text import encode_prompt, mention_weights
 from idvid.errors import ModelError
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.checkpoint import load_bundled, load_part, save_bundled
 from idvid.models.face_backbone import FaceBackbone
 from idvid.models.face_plan import face_frame, plan_features, template, to_face, token_centres
-from idvid.models.face_planner import to_landmarks, to_state, window_noise
+from idvid.models.face_planner import (
+    STATE,
+    smoothed,
+    to_expression,
+    to_landmarks,
+    to_state,
+    turn,
+    turned_at_most,
+    window_noise,
+)
 from idvid.models.prompt_encoder import PromptEncoder
 
 
@@ -50,23 +60,45 @@ def test_plan_features_vanish_and_close_the_region_where_nobody_is_visible():
     assert (best - torch.tensor([0.8, 0.5])).norm() < 0.2
 
 
-def test_planner_state_round_trips_landmarks():
+def test_planner_state_round_trips_landmarks_and_expression():
     torch.manual_seed(0)
-    landmarks = turned_face() + 0.02 * torch.randn(3, 4, 5, 2)
-    torch.testing.assert_close(to_landmarks(to_state(landmarks)), landmarks, atol=1e-5, rtol=1e-4)
+    landmarks, acted = turned_face() + 0.02 * torch.randn(3, 4, 5, 2), torch.rand(3, 4, 9)
+    state = to_state(landmarks, acted)
+    torch.testing.assert_close(to_landmarks(state), landmarks, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(to_expression(state), acted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_face_turned_back_keeps_its_expression():
+    torch.manual_seed(0)
+    state = 9 * torch.randn(3, 4, STATE)
+    back = turned_at_most(state, 0.01)
+    assert turn(back).abs().max() < 0.011 < turn(state).abs().max()
+    assert torch.equal(to_expression(back), to_expression(state))
+
+
+def test_places_are_smoothed_and_blinks_are_not():
+    torch.manual_seed(0)
+    state = torch.randn(2, 5, STATE)
+    smooth = smoothed(state, (0.25, 0.5, 0.25))
+    expected = 0.25 * state[:, 0, :4] + 0.5 * state[:, 1, :4] + 0.25 * state[:, 2, :4]
+    torch.testing.assert_close(smooth[:, 1, :4], expected)
+    assert torch.equal(smooth[:, [0, -1]], state[:, [0, -1]])
+    assert torch.equal(to_expression(smooth), to_expression(state))
 
 
 def test_window_noise_is_standard_and_mostly_shared_over_time():
-    noise = window_noise((200, 2, 6, 14), torch.Generator().manual_seed(0))
+    noise = window_noise((200, 2, 6, STATE), torch.Generator().manual_seed(0))
     assert abs(float(noise.std()) - 1) < 0.02
-    step = (noise[:, :, 1:] - noise[:, :, :-1]).square().mean()
-    assert abs(float(step) - 0.1) < 0.01  # 2 * (1 - 0.95)
+    step = (noise[:, :, 1:] - noise[:, :, :-1]).square().mean((0, 1, 2))
+    assert (step[:14] - 0.1).abs().max() < 0.02  # 2 * (1 - 0.95)
+    lids = 14 + EXPRESSION.index("lids_close")
+    assert abs(float(step[lids]) - 1) < 0.1  # 2 * (1 - 0.5): a blink is short
     assert abs(float((noise[:, 0] * noise[:, 1]).mean())) < 0.05  # characters share nothing
 
 
 def test_planner_ignores_characters_that_are_not_there(tiny_model):
     torch.manual_seed(0)
-    state, level, time = torch.randn(1, 2, 3, 14), torch.rand(1, 3), torch.arange(3)[None] / 12
+    state, level, time = torch.randn(1, 2, 3, STATE), torch.rand(1, 3), torch.arange(3)[None] / 12
     present, slots = torch.tensor([[True, False]]), torch.tensor([[0, 1]])
     ids, encoder = torch.tensor([[3, 4]]), tiny_model.planner_prompt_encoder
     prompt = encode_prompt(encoder, ids, names=torch.tensor([[3, 9]]))

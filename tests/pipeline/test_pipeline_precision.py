@@ -7,6 +7,7 @@ import torch
 
 from idvid import runtime
 from idvid.models.conditions import Conditions, Prompt
+from idvid.models.face_plan import NUM_EXPRESSION
 from idvid.pipeline.precision import autocast, freeze
 
 FRAMES, ROWS, COLUMNS = 2, 3, 4
@@ -22,6 +23,7 @@ def predict(model):
             mentions=torch.eye(3)[None, :1],
         ),
         landmarks=torch.rand(1, 1, FRAMES, 5, 2, generator=generator),
+        expression=torch.rand(1, 1, FRAMES, NUM_EXPRESSION, generator=generator),
         is_visible=torch.ones(1, 1, FRAMES, dtype=torch.bool),
         slots=torch.zeros(1, 1, dtype=torch.long),
     )

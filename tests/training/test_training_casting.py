@@ -44,6 +44,7 @@ def _cached(folder, name, characters, chosen):
         "vectors": np.ones((2, characters, 5, 3), np.float16),
         "patches": np.ones((2, characters, 5, 2, 3), np.float16),
         "landmarks": np.ones((2, characters, 4, 5, 2), np.float32),
+        "expression": np.ones((2, characters, 4, 9), np.float32),
         "visible": np.ones((2, characters, 4), bool),
         "is_person": np.ones((2, characters), bool),
     }
@@ -67,6 +68,7 @@ def test_shards_of_both_ages_are_read_alike(tmp_path):
 def test_traces_of_older_shards_are_padded(tmp_path):
     arrays = {
         "landmarks": np.ones((2, 3, 6, 5, 2), np.float32),
+        "expression": np.ones((2, 3, 6, 9), np.float32),
         "is_person": np.ones((2, 3), bool),
     }
     notes = {"fps": "12.0", "captions": json.dumps([["a man"]] * 2)}

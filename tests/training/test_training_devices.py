@@ -11,6 +11,7 @@ from torch import nn
 
 from idvid.conditioning.text import encode_prompt
 from idvid.models.checkpoint import PART_CLASSES
+from idvid.models.face_plan import NUM_EXPRESSION
 from idvid.models.face_planner import to_landmarks, to_state
 from idvid.pipeline.predict import Steering
 from idvid.training.flow import PARTS, conditions_of
@@ -60,6 +61,7 @@ def batch():
         time_s=empty(ROWS, FRAMES),
         ids=empty(ROWS, 12, dtype=torch.long),
         landmarks=empty(*people, FRAMES, 5, 2),
+        expression=empty(*people, FRAMES, NUM_EXPRESSION),
         is_visible=empty(*people, FRAMES, dtype=torch.bool),
         slots=empty(*people, dtype=torch.long),
         names=empty(*people, dtype=torch.long),
@@ -70,7 +72,7 @@ def batch():
     )
 
 
-@pytest.mark.parametrize("name", ["landmarks", "time_s", "anchors", "patches"])
+@pytest.mark.parametrize("name", ["landmarks", "expression", "time_s", "anchors", "patches"])
 def test_the_meta_device_refuses_the_cpu_as_a_gpu_does(parts, batch, name):
     there = torch.zeros_like(getattr(batch, name), device="cpu")
     with pytest.raises(RuntimeError, match="device"):
@@ -102,7 +104,7 @@ def test_a_step_of_the_planner_stays_on_one_device(batch):
     planner = part("planner", width=WIDTH, text_width=WIDTH, depth=1)
     encoder = part("planner_prompt_encoder", vocabulary_size=40, width=WIDTH)
     ids = rename_slots(batch.ids, batch.slots, empty(8, dtype=torch.long))
-    present, states = batch.slots >= 0, to_state(batch.landmarks)
+    present, states = batch.slots >= 0, to_state(batch.landmarks, batch.expression)
     prompt = encode_prompt(encoder, ids, batch.names)
     made = planner(states, empty(ROWS, FRAMES), batch.time_s, batch.slots, present, prompt)
     assert to_landmarks(made).device == META

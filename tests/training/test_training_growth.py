@@ -82,6 +82,7 @@ def batch_of(tokenizer, frames=3, people=2, side=4):
         time_s=torch.arange(frames).expand(2, -1) / 12,
         ids=ids,
         landmarks=0.5 + 0.1 * normal(people, frames, 5, 2),
+        expression=normal(people, frames, 9),
         is_visible=torch.ones(2, people, frames, dtype=torch.bool),
         slots=torch.tensor([[0, 1], [0, 1]]),
         names=names[torch.tensor([[0, 1], [0, 1]])],
