@@ -110,6 +110,7 @@ def test_permuting_characters_with_their_slots_changes_nothing(tiny_model, condi
     permuted = replace(
         conditions,
         landmarks=conditions.landmarks.flip(1),
+        expression=conditions.expression.flip(1),
         is_visible=conditions.is_visible.flip(1),
         slots=conditions.slots.flip(1),
         prompt=replace(conditions.prompt, mentions=conditions.prompt.mentions.flip(1)),

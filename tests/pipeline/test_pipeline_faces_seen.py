@@ -16,8 +16,10 @@ from idvid.faces.quality import ReferenceFace
 from idvid.faces.types import Face
 from idvid.methods import METHODS
 from idvid.models.checkpoint import load_part
-from idvid.models.face_plan import face_frame
+from idvid.models.face_plan import NUM_EXPRESSION, face_frame
+from idvid.models.face_planner import to_state
 from idvid.people import build_person, render_clip, sample_person, sample_scene
+from idvid.pipeline.backend import HEIGHT_PX
 from idvid.pipeline.condition import landmarks_px, window_conditions
 from idvid.pipeline.faces_seen import at_planned_places, seen_landmarks
 from idvid.pipeline.frames import look_again
@@ -93,8 +95,8 @@ def test_regions_and_anchors_move_with_the_faces(tiny_model, clip, truth):
         latents = autoencoder.encode(pictures)[None]
         times = torch.arange(4)[None] / 12
         planned = torch.cat([truth[:, :1], truth], dim=1) + SHIFT
-        before = window_conditions(model, request, times, planned)
-        right = window_conditions(model, request, times, planned - SHIFT)
+        before = window_conditions(model, request, times, states_at(planned))
+        right = window_conditions(model, request, times, states_at(planned - SHIFT))
         after = look_again(model, request, before, latents)
     seen = landmarks_px(after)
     assert torch.equal(seen[:, 0], landmarks_px(before)[:, 0])  # a finished frame is left alone
@@ -105,6 +107,11 @@ def test_regions_and_anchors_move_with_the_faces(tiny_model, clip, truth):
     )
     assert moved < wrong / 2
     assert torch.equal(after.identity.anchors[:, 0], before.identity.anchors[:, 0])
+
+
+def states_at(points):
+    """A plan with the faces at these points, (characters, T, 5, 2) px."""
+    return to_state((points + 0.5) / HEIGHT_PX, torch.zeros(*points.shape[:2], NUM_EXPRESSION))
 
 
 def request_of(model, clip, truth, patch):
