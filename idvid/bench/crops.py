@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from idvid.metrics.places import Sighting
 
-FACE_PX, HEAD_PX, CHEST_PX = 24, 18, 8
+FACE_PX, HEAD_PX, CHEST_PX = 32, 18, 8
 FACE_SIDE, FACE_MIDDLE_V = 1.2, 0.22  # of the crop, in widths of dlib's face box
 CHEST_SIDE, CHEST_MIDDLE_V = 1.3, 1.3
 THUMB = (14, 24)  # rows and columns of the whole picture
@@ -33,8 +33,8 @@ _MOST_FRAMES = 4  # of a clip, for what does not change
 def face_features(
     frames: Sequence[NDArray[np.uint8]], landmarks: Sequence[NDArray[np.floating]]
 ) -> NDArray[np.float32]:
-    """Eyes and mouth without light and skin colour: (N, F) of `landmarks[i]` in `frames[i]`."""
-    crops = _crops(frames, landmarks, FACE_SIDE, FACE_MIDDLE_V, FACE_PX).mean(1)
+    """Eyes and mouth in colour, evened in light: (N, 3 * S * S) of `landmarks[i]` in `frames[i]`."""
+    crops = _crops(frames, landmarks, FACE_SIDE, FACE_MIDDLE_V, FACE_PX)
     return _normalised(crops.flatten(1)).numpy()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from idvid.people import Person
 
-PEOPLE, PICTURES, TALKS, TRACES = 160, 700, 90, 1400
+PEOPLE, PICTURES, TALKS, TRACES = 160, 1500, 90, 1400
 TALK_FRAMES = 10
 JITTER_PX = 0.5  # of detected landmarks, against the true ones
 
@@ -45,7 +45,7 @@ class Lessons:
 
 
 def render_lessons(num_frames: int, scale: float = 1.0) -> Lessons:
-    """Render examples of everything (about a minute and a half of CPU at scale 1).
+    """Render examples of everything (about two minutes of CPU at scale 1).
 
     Args:
         num_frames: of the clips that will be read: how long a head is watched.

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from idvid.bench.play import Follows, Maker
-    from idvid.bench.probe import Probe
-    from idvid.bench.readers import Answer
+    from idvid.bench.readers import Answer, Probes
     from idvid.bench.scenes import BenchScene
     from idvid.bench.settings import BenchRun
     from idvid.bench.statistics import Estimate
@@ -63,7 +62,7 @@ def run(call: BenchRun) -> str:
     return table
 
 
-def probes_for(stage: Stage, out: Path) -> dict[str, Probe]:
+def probes_for(stage: Stage, out: Path) -> Probes:
     """The probes for clips of a stage's length: fitted once per folder and length."""
     path = out / f"probes_{_frames(stage)}.safetensors"
     if not path.exists():
@@ -94,7 +93,7 @@ def chance(found: Iterable[Answer], attribute: str) -> float | None:
     return max(asked.count(label) for label in set(asked)) / len(asked)
 
 
-def _proof(probes: dict[str, Probe], stage: Stage) -> list[Answer]:
+def _proof(probes: Probes, stage: Stage) -> list[Answer]:
     """What the probes say of real renders of validation people."""
     scenes = min(VALIDATION_SCENES, stage.pairs + stage.trios)
     held_out = Stage(people=2 * scenes, pairs=scenes, trios=0, seconds=stage.seconds)
@@ -103,7 +102,7 @@ def _proof(probes: dict[str, Probe], stage: Stage) -> list[Answer]:
     return _read(theatre, probes, "probes", real)
 
 
-def _read(theatre: Theatre, probes: dict[str, Probe], label: str, make: Maker) -> list[Answer]:
+def _read(theatre: Theatre, probes: Probes, label: str, make: Maker) -> list[Answer]:
     found: list[Answer] = []
 
     def look(scene: BenchScene, seen: Watched) -> None:

@@ -16,6 +16,7 @@ from idvid.bench.attributes import (
     asked_of_person,
     asked_of_scene,
 )
+from idvid.bench.conv_probe import ConvProbe, fit_conv
 from idvid.bench.lessons import TALK_FRAMES, render_lessons
 from idvid.bench.probe import Probe, fit
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from idvid.bench.watch import Watched
     from idvid.metrics.places import Sighting
 
-    Probes = Mapping[str, Probe]
+    AnyProbe = Probe | ConvProbe
+    Probes = Mapping[str, AnyProbe]
     Faces = Sequence[Sighting | None]
     Where = tuple[Watched, Faces, Sequence[int]]
     Features = Callable[
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 FIRST_SHARE = 0.12  # of the clip, in which an expression has not changed yet
 ACTED_FROM = 0.4  # share of the clip after which an action is under way
+BY_NETWORK = ("expression",)  # attributes that linear discriminants read badly
 _ARRAYS = ("mean", "weight", "bias")
 _FEWEST_FRAMES = 6  # of a head, to say how it moves
 
@@ -57,34 +60,44 @@ class Answer:
         return None if self.read is None else float(self.read == self.asked)
 
 
-def fit_probes(num_frames: int, scale: float = 1.0) -> dict[str, Probe]:
+def fit_probes(num_frames: int, scale: float = 1.0) -> dict[str, AnyProbe]:
     """Probes of all attributes, fitted on renders of training people."""
     lessons = render_lessons(num_frames, scale)
     return {
-        name: fit(np.stack(lessons.features[name]), lessons.labels[name], classes)
+        name: (fit_conv if name in BY_NETWORK else fit)(
+            np.stack(lessons.features[name]), lessons.labels[name], classes
+        )
         for name, classes in (PERSON_CLASSES | SCENE_CLASSES).items()
     }
 
 
 def save_probes(probes: Probes, path: Path) -> None:
     """Write all probes to one safetensors file; their classes are this module's."""
-    save_file(
-        {
-            f"{name}/{part}": np.ascontiguousarray(getattr(probe, part))
-            for name, probe in probes.items()
-            for part in _ARRAYS
-        },
-        path,
-    )
+    arrays = {
+        f"{name}/{part}": np.ascontiguousarray(array)
+        for name, probe in probes.items()
+        for part, array in _arrays(probe).items()
+    }
+    save_file(arrays, path)
 
 
-def load_probes(path: Path) -> dict[str, Probe]:
+def load_probes(path: Path) -> dict[str, AnyProbe]:
     """The probes that `save_probes` wrote."""
     arrays = load_file(path)
-    return {
-        name: Probe(classes=classes, **{part: arrays[f"{name}/{part}"] for part in _ARRAYS})
-        for name, classes in (PERSON_CLASSES | SCENE_CLASSES).items()
-    }
+    probes: dict[str, AnyProbe] = {}
+    for name, classes in (PERSON_CLASSES | SCENE_CLASSES).items():
+        own = {k.split("/", 1)[1]: a for k, a in arrays.items() if k.startswith(f"{name}/")}
+        is_net = name in BY_NETWORK
+        probes[name] = (
+            ConvProbe(classes=classes, weights=own) if is_net else Probe(classes=classes, **own)
+        )
+    return probes
+
+
+def _arrays(probe: AnyProbe) -> Mapping[str, NDArray[np.float32]]:
+    if isinstance(probe, ConvProbe):
+        return probe.weights
+    return {part: getattr(probe, part) for part in _ARRAYS}
 
 
 def answers(probes: Probes, scene: BenchScene, seen: Watched) -> tuple[Answer, ...]:

@@ -96,7 +96,9 @@ class PlannerStage:
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Velocity loss of a batch of traces."""
-        rows = self._draw(self.pool, draws, self._settings.optimiser.batch_size, self._people(draws))
+        rows = self._draw(
+            self.pool, draws, self._settings.optimiser.batch_size, self._people(draws)
+        )
         rows |= self._named(draw_slots(rows["is_person"], _SHUFFLE_SHARE, draws.torch))
         ids = rename_slots(rows["ids"], rows["slots"], self._slot_ids)
         silent = draw_flags(len(ids), self._settings.drop_text, draws.torch)

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from idvid.config import EXPRESSION
 from idvid.conditioning.text import encode_prompt, mention_weights
+from idvid.config import EXPRESSION
 from idvid.errors import ModelError
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.checkpoint import load_bundled, load_part, save_bundled
