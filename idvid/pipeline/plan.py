@@ -1,4 +1,4 @@
-"""Planning the faces of a window: landmarks for every character and frame, from the prompt."""
+"""Planning the faces of a window: where they are and what they do, from the prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from idvid.models.face_planner import STATE, smoothed, to_landmarks, window_noise
-from idvid.pipeline.denoise import denoise
+from idvid.pipeline.denoise import denoise, guide
 from idvid.pipeline.spacing import keep_apart, keep_in_view
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from idvid.pipeline.windows import Remembered
 
 _STEPS = 12
+# Classifier-free guidance by the prompt. At 2 plans spread as widely as the renderer's scenes do; more
+# obeys hardly better (docs/log.md).
+_GUIDANCE = 2.0
 _SMOOTHING = (0.25, 0.5, 0.25)  # over three frames, against jitter below what the eye follows
 
 
@@ -26,7 +29,7 @@ _SMOOTHING = (0.25, 0.5, 0.25)  # over three frames, against jitter below what t
 class PlanRequest:
     """What the planner reads: the prompt, the characters' slots, and when each frame is."""
 
-    prompt: Prompt  # the planner's own tokens
+    prompt: Prompt  # the planner's own tokens: told, then silent (2 rows)
     slots: Tensor  # (1, C)
     time_s: Tensor  # (1, F + T) seconds since the first frame in view
 
@@ -48,8 +51,9 @@ def plan_states(
     is_present = torch.ones(1, characters, dtype=torch.bool)
 
     def predict(state: Tensor, level: Tensor) -> Tensor:
-        arguments = (request.time_s, request.slots, is_present, request.prompt)
-        return planner(state, level, *arguments)
+        rows = (state, level, request.time_s, request.slots, is_present)
+        told, silent = planner(*(torch.cat([row, row]) for row in rows), request.prompt)
+        return guide(told, silent, _GUIDANCE)[None]
 
     *_, states = denoise(noise, finished, predict, _STEPS, frame_dim=2)
     smooth = smoothed(torch.cat([finished, states], dim=2)[0], _SMOOTHING)

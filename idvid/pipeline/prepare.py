@@ -33,7 +33,7 @@ class PreparedScene:
 
     prompt: Prompt  # for the video model
     no_prompt: Prompt  # the empty one, for guidance
-    plan_prompt: Prompt  # the planner's own tokens
+    plan_prompt: Prompt  # the planner's own tokens, and a silent row for its guidance
     slots: Tensor  # (1, C)
     pictures: tuple[ReferencePictures, ...]  # per character; empty without references
     vectors: tuple[Tensor, ...]  # per character (R, E) of the conditioning backbone; or empty
@@ -77,6 +77,7 @@ def prepare_scene(
     ids = encode_words(compile_prompt(scene.prompt, scene.characters), model.tokenizer)
     slots = torch.arange(len(scene.characters))[None]
     names = slot_ids(model.tokenizer)[slots]
+    both = torch.cat([ids, torch.full_like(ids, PAD_ID)])
     pictures = tuple(
         reference_pictures([r.image for r in own], [r.face.landmarks for r in own])
         for own in references
@@ -86,7 +87,7 @@ def prepare_scene(
     return PreparedScene(
         prompt=encode_prompt(model.prompt_encoder, ids, names),
         no_prompt=encode_prompt(model.prompt_encoder, torch.full((1, 1), PAD_ID), names),
-        plan_prompt=encode_prompt(model.planner_prompt_encoder, ids, names),
+        plan_prompt=encode_prompt(model.planner_prompt_encoder, both, names.expand(2, -1)),
         slots=slots,
         pictures=pictures,
         vectors=tuple(f.vectors for f in features),
