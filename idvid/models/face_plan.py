@@ -29,6 +29,9 @@ _TEMPLATE = (
 )
 NUM_LANDMARKS = 5
 NUM_EXPRESSION = len(EXPRESSION)
+# Mean and spread of each over the training scenes.
+_EXPRESSION_SHIFT = (0.30, 0.08, 0.10, 0.01, 0.13, 0.06, 0.02, 0.0, 0.0)
+_EXPRESSION_SCALE = (0.34, 0.18, 0.13, 0.033, 0.26, 0.175, 0.27, 0.12, 0.062)
 FOURIER_BANDS = 4
 PLAN_FEATURES = 4 * FOURIER_BANDS + 2 * NUM_LANDMARKS + 1
 # A person in face units: standard deviations of the soft region to the side, up and down.
@@ -74,6 +77,18 @@ def pose_residual(landmarks: Tensor) -> Tensor:
     """How the landmarks (..., 5, 2) differ from the mean face: yaw, pitch and shape (..., 5, 2)."""
     origin, axis = face_frame(landmarks)
     return to_face(landmarks, origin, axis) - template(landmarks)
+
+
+def standardised(expression: Tensor) -> Tensor:
+    """Expressions (..., NUM_EXPRESSION) as numbers of unit spread, so that all are learnt alike."""
+    shift, scale = expression.new_tensor((_EXPRESSION_SHIFT, _EXPRESSION_SCALE))
+    return (expression - shift) / scale
+
+
+def from_standardised(values: Tensor) -> Tensor:
+    """The inverse of `standardised`."""
+    shift, scale = values.new_tensor((_EXPRESSION_SHIFT, _EXPRESSION_SCALE))
+    return values * scale + shift
 
 
 def region_distance(face_uv: Tensor) -> Tensor:

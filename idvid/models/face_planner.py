@@ -20,7 +20,9 @@ from idvid.models.face_plan import (
     NUM_EXPRESSION,
     NUM_LANDMARKS,
     face_frame,
+    from_standardised,
     pose_residual,
+    standardised,
     template,
 )
 from idvid.models.layers import TransformerLayer, padding_bias, sinusoidal
@@ -42,8 +44,6 @@ _ORIGIN_SHIFT = (0.875, 0.4)
 _ORIGIN_SCALE = (0.45, 0.08)
 _SIZE_SHIFT, _SIZE_SCALE = -1.05, 0.25
 _ROLL_SCALE, _RESIDUAL_SCALE = 0.12, 0.05
-_EXPRESSION_SHIFT = (0.30, 0.08, 0.10, 0.01, 0.13, 0.06, 0.02, 0.0, 0.0)
-_EXPRESSION_SCALE = (0.34, 0.18, 0.13, 0.033, 0.26, 0.175, 0.27, 0.12, 0.062)
 _NOSE_X = 4 + 2 * 2  # of a state: landmark 2 is the nose
 
 
@@ -63,15 +63,14 @@ def to_state(landmarks: Tensor, expression: Tensor) -> Tensor:
         (size - _SIZE_SHIFT) / _SIZE_SCALE,
         roll / _ROLL_SCALE,
         pose_residual(landmarks).flatten(-2) / _RESIDUAL_SCALE,
-        (expression - origin.new_tensor(_EXPRESSION_SHIFT)) / origin.new_tensor(_EXPRESSION_SCALE),
+        standardised(expression),
     ]
     return torch.cat(parts, dim=-1)
 
 
 def to_expression(state: Tensor) -> Tensor:
     """What `to_state` was told of the faces' expressions (..., NUM_EXPRESSION)."""
-    scale, shift = state.new_tensor(_EXPRESSION_SCALE), state.new_tensor(_EXPRESSION_SHIFT)
-    return state[..., _PLACE:] * scale + shift
+    return from_standardised(state[..., _PLACE:])
 
 
 def to_landmarks(state: Tensor) -> Tensor:

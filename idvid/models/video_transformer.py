@@ -16,7 +16,13 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import nn
 
-from idvid.models.face_plan import NUM_EXPRESSION, PLAN_FEATURES, plan_features, token_centres
+from idvid.models.face_plan import (
+    NUM_EXPRESSION,
+    PLAN_FEATURES,
+    plan_features,
+    standardised,
+    token_centres,
+)
 from idvid.models.identity_attention import IdentityAwareAttention, IdentityContext, mask_bias
 from idvid.models.layers import (
     HEAD_WIDTH,
@@ -143,7 +149,9 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         embedding = self.plan_in(features.sum(1))
         named = self.slot_in[conditions.slots]  # (B, C, D)
         named = named + self.mention_in(conditions.prompt.of_characters())
-        told = named[:, :, None] + self.expression_in(conditions.expression)  # (B, C, T, D)
+        told = named[:, :, None] + self.expression_in(
+            standardised(conditions.expression)
+        )  # (B, C, T, D)
         embedding = embedding + torch.einsum("bctn,bctd->btnd", features[..., -1], told)
         identity = _active(conditions.identity)
         shape = (*conditions.time_s.shape, self.config["latent_channels"], 2 * rows, 2 * columns)
