@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 PATCH = 2
 TIME_SCALE = 12.0  # rotary positions per second
 _NOISE_WIDTH = 256
+# Expressions are a small part of the loss, and their layer starts at zero beside trained ones: in units
+# of an eighth of their spread it learns as at eight times the rate.
+_EXPRESSION_GAIN = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +152,8 @@ class VideoTransformer(ModelMixin, ConfigMixin):
         embedding = self.plan_in(features.sum(1))
         named = self.slot_in[conditions.slots]  # (B, C, D)
         named = named + self.mention_in(conditions.prompt.of_characters())
-        told = named[:, :, None] + self.expression_in(
-            standardised(conditions.expression)
-        )  # (B, C, T, D)
+        acted = _EXPRESSION_GAIN * standardised(conditions.expression)
+        told = named[:, :, None] + self.expression_in(acted)  # (B, C, T, D)
         embedding = embedding + torch.einsum("bctn,bctd->btnd", features[..., -1], told)
         identity = _active(conditions.identity)
         shape = (*conditions.time_s.shape, self.config["latent_channels"], 2 * rows, 2 * columns)
