@@ -12,6 +12,7 @@ import gradio as gr
 
 from idvid.config import DEFAULTS, MAX_SEED
 from idvid.ui import text
+from idvid.ui.boxes import closed_box
 
 if TYPE_CHECKING:
     from idvid.pipeline.offers import Offer
@@ -75,7 +76,7 @@ def suits_of(offer: Offer) -> tuple[int, float]:
 
 def build_advanced() -> Advanced:
     """A closed box with the settings in it."""
-    with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
+    with closed_box(text.ADVANCED, "advanced"):
         strength = gr.Slider(
             0,
             1.5,

@@ -92,7 +92,8 @@ class Handlers:
             asked = intake.run_request(self.raw_request({**values, form.advanced.seed: seed}))
             self.engine.require_here(asked.wish)
             self.stops.begin(request.session_hash)
-            return {form.advanced.seed: seed, **begin_updates(self.page, asked)}
+            drawn = {form.advanced.seed: seed} if values[form.advanced.new_seed] else {}
+            return {**drawn, **begin_updates(self.page, asked)}
 
     def generate(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """Make the video(s) and measure them while they come."""

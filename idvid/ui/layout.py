@@ -20,6 +20,7 @@ from idvid.ui.characters import VISIBLE_AT_FIRST, Slot, build_slots
 from idvid.ui.drift_panel import comparison_panel, drift_panel
 from idvid.ui.model_menu import ModelMenu, build_menu, status_html
 from idvid.ui.streaming import StreamingVideo
+from idvid.ui.suggestions import Suggestions, build_suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,7 @@ class Form:
     seconds: gr.Slider
     methods: gr.CheckboxGroup
     advanced: Advanced
+    suggestions: Suggestions
     check: gr.Button
     go: gr.Button
     stop: gr.Button
@@ -151,6 +153,7 @@ def build_form(example_titles: Sequence[str]) -> Form:
         elem_id="methods",
     )
     advanced = build_advanced()
+    suggestions = build_suggestions(advanced.steps, advanced.guidance, methods, menu.status)
     with gr.Row():
         go = gr.Button(text.GENERATE, variant="primary", elem_id="go")
         stop = gr.Button(text.STOP, variant="stop", interactive=False, elem_id="stop")
@@ -164,6 +167,7 @@ def build_form(example_titles: Sequence[str]) -> Form:
         seconds=seconds,
         methods=methods,
         advanced=advanced,
+        suggestions=suggestions,
         check=check,
         go=go,
         stop=stop,

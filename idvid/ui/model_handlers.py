@@ -44,16 +44,15 @@ class ModelHandlers:
         """A new page: what the default model is; its settings too if the form is not made for it."""
         with polite():
             offer = self.engine.offer(Wish(model=first_choice()))
-            settings = {} if offer.choice.source is None else suited_updates(self.page, offer)
+            shown_first = {box: box.value for box in self.page.form.suggestions.boxes}
+            is_fit = offer.choice.source is None
+            settings = {} if is_fit else suited_updates(self.page, shown_first, offer)
             said = escape(self.engine.about_judge(text.BUNDLED_JUDGE))
             shown = offer_updates(self.menu, offer, has_judge=True)  # the bundled one
             return {**shown, **settings, self.menu.judge_about: said}
 
     def look(self, values: Values) -> Updates:
-        """Another model was chosen: say what it is, and set the form to what suits it.
-
-        A choice may be told twice, and the second answer may come after the user's own settings.
-        """
+        """Another model was chosen: say what it is, and what suits it; once if it is told twice."""
         with polite():
             wish = intake.load_request(values[self.menu.name], {})
             offer = self.engine.offer(wish)
@@ -63,7 +62,7 @@ class ModelHandlers:
             shown, seen = self.shown(offer, values), values[self.menu.seen]
             if seen is not None and seen.model == wish.model:
                 return shown
-            return {**shown, **suited_updates(self.page, offer), self.menu.seen: wish}
+            return {**shown, **suited_updates(self.page, values, offer), self.menu.seen: wish}
 
     def look_again(self, values: Values) -> Updates:
         """Something was added to the model or taken away: say what that makes of it."""
@@ -72,12 +71,11 @@ class ModelHandlers:
             if wish == values[self.menu.seen]:  # a box was left as it was
                 return {self.menu.seen: wish}
             offer = self.engine.offer(wish)
-            advanced = self.page.form.advanced
+            advanced, suggestions = self.page.form.advanced, self.page.form.suggestions
             suits = advanced.suit_again(values, offer)
-            said = text.suited(suits.get(advanced.steps), suits.get(advanced.guidance))
-            status = gr.HTML(status_html(said), visible=bool(said))
-            said_of_it = {self.menu.status: status, self.menu.seen: wish}
-            return {**self.shown(offer, values), **suits, **said_of_it}
+            said = said_of(suits.get(advanced.steps), suits.get(advanced.guidance))
+            sent = suggestions.send(values, suits, said=said)
+            return {**self.shown(offer, values), **sent, self.menu.seen: wish}
 
     def look_at_judge(self, values: Values) -> Iterator[Updates]:
         """Another judge was chosen: say its licence, then whether something must be downloaded."""
@@ -127,22 +125,35 @@ class ModelHandlers:
         return idle_updates(self.menu, text.LOAD_FAILED)
 
 
-def suited_updates(page: Page, offer: Offer) -> Updates:
-    """Steps, guidance and methods as they suit a model."""
-    form, backend = page.form, offer.fit.backend
+def suited_updates(page: Page, before: Values, offer: Offer) -> Updates:
+    """Steps, guidance and methods as they suit a model; `before` is what they were."""
+    form, methods = page.form, offer.fit.backend.methods
+    default = [method for method in text.DEFAULT_METHODS if method in methods]
+    suits = {**form.advanced.suit(offer), form.methods: default}
+    labelled = [(text.METHOD_LABELS[method], method) for method in methods]
     return {
-        **form.advanced.suit(offer),
-        form.methods: gr.CheckboxGroup(
-            [(text.METHOD_LABELS[method], method) for method in backend.methods],
-            value=[method for method in text.DEFAULT_METHODS if method in backend.methods],
-        ),
+        form.methods: gr.CheckboxGroup(labelled),
+        **form.suggestions.send(before, suits, methods),
     }
+
+
+def said_of(steps: int | None, guidance: float | None) -> list[list[str]]:
+    """HTML of what was set, by whether steps, then whether guidance were; empty for neither."""
+    return [
+        [status_html(said) if (said := text.suited(each, own)) else "" for own in (None, guidance)]
+        for each in (None, steps)
+    ]
 
 
 def described(page: Page) -> list[Any]:
     """Everything that changes when a model is looked at."""
     menu, form = page.form.menu, page.form
-    return [*offered(menu), menu.judge_about, *form.advanced.of_model(), form.methods]
+    return [*offered(menu), menu.judge_about, form.methods, *suited_outputs(page)]
+
+
+def suited_outputs(page: Page) -> list[Any]:
+    """Where it goes what suits a model; the letter last, for it is about the others."""
+    return [page.form.advanced.suited, page.form.suggestions.letter]
 
 
 def offered(menu: ModelMenu) -> list[Any]:
@@ -156,8 +167,10 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     """Connect the menu's events; none of them is part of the API."""
     menu, shown = handlers.menu, described(handlers.page)
     progress = [menu.facts, menu.status, menu.load, menu.cancel, handlers.page.model_state]
-    menu.name.change(handlers.look, {*menu.inputs(), menu.seen}, shown, **quiet)
-    controls, suited = menu.controls, handlers.page.form.advanced.of_model()
+    form, controls = handlers.page.form, menu.controls
+    asked = {*menu.inputs(), menu.seen, *form.suggestions.boxes, form.advanced.suited}
+    form.suggestions.wire(quiet)
+    menu.name.change(handlers.look, asked, shown, **quiet)
     boxes = controls.lora, controls.adapter
     choices = controls.lora_kind, controls.cache, controls.quantise
     # One event for all, and the latest kept: answers to several would arrive in any order, and one
@@ -168,8 +181,8 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
             *(part.input for part in choices),
         ],
         handlers.look_again,
-        {*menu.inputs(), menu.seen, *suited},
-        [*offered(menu), *suited],
+        asked,
+        [*offered(menu), *suited_outputs(handlers.page)],
         trigger_mode="always_last",
         **quiet,
     )

@@ -14,6 +14,7 @@ import gradio as gr
 from idvid.pipeline.choosing import BUNDLED, DEFAULT, MENU
 from idvid.runtime import asked_model
 from idvid.ui import text
+from idvid.ui.boxes import closed_box
 from idvid.ui.vace_controls import VaceControls, build_controls, control_updates
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ModelMenu:
 
 def build_menu() -> ModelMenu:
     """A closed box with the menu in it."""
-    with gr.Accordion(text.MODEL, open=False, elem_id="model"):
+    with closed_box(text.MODEL, "model"):
         name = gr.Dropdown(
             entries(),
             value=first_choice(),
@@ -121,7 +122,6 @@ def offer_updates(menu: ModelMenu, offer: Offer, *, has_judge: bool) -> Updates:
     """Show a model; `has_judge` tells whether the chosen judge is on this machine."""
     return {
         menu.facts: facts_html(offer),
-        menu.status: gr.HTML(visible=False),
         **control_updates(menu.controls, offer),
         menu.load: load_button(offer, has_judge=has_judge),
     }

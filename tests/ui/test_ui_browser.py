@@ -47,6 +47,18 @@ def test_two_people_two_methods_from_upload_to_download(browser, page_server, ph
     page.close()
 
 
+def test_what_is_typed_into_a_box_that_only_just_opened_stays(visit):
+    """However late the browser draws: on a busy machine a frame may take longer than typing."""
+    page = visit.page
+    page.locator("#model-state", has_text="is ready").wait_for()
+    late = "(ms) => { window.requestAnimationFrame = (draw) => setTimeout(draw, ms, 0) }"
+    page.evaluate(late, 0.4 * SECOND_MS)
+    page.get_by_role("button", name="Advanced").click()
+    visit.set_number("#steps", 2)
+    page.wait_for_timeout(1.5 * SECOND_MS)
+    assert visit.number("#steps") == "2"
+
+
 def assert_seeks(page, element: str) -> None:
     """The finished video can be played from its middle on."""
     place = page.evaluate(

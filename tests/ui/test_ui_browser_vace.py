@@ -137,6 +137,32 @@ def test_the_same_through_the_api(vace_server, photos, clip, tmp_path):
     )
 
 
+def test_what_is_typed_while_the_server_thinks_stays(browser, vace_server):
+    visit = Visit(browser.new_page(), vace_server.url)
+    page = visit.page
+    visit.open_menu()
+    page.locator("#model-facts", has_text="it comes with idvid").wait_for()
+    page.get_by_role("button", name="Advanced").click()
+    with visit.late_answers() as asked:
+        visit.choose_model(REPO)
+        asked(REPO)
+        visit.set_number("#steps", 2)
+    page.locator("#model-facts", has_text="wan-vace").wait_for(timeout=60 * SECOND_MS)
+    assert [visit.number("#steps"), visit.number("#guidance")] == ["2", "5"]
+
+    visit.set_number("#steps", 0)
+    lora = page.locator("#lora textarea")
+    with visit.late_answers() as asked:
+        lora.fill(f"{LORA}:few-step.safetensors")
+        lora.press("Tab")
+        asked("few-step")
+        visit.set_number("#steps", 7)
+    visit.wait_for_model("Set guidance to 1; change that under Advanced.", timeout_s=30)
+    assert [visit.number("#steps"), visit.number("#guidance")] == ["7", "1"]
+    assert not visit.errors
+    page.close()
+
+
 def look_before_loading(visit, hub):
     """Licence, size, limits and plan are shown, and nothing but settings was fetched."""
     visit.page.locator("#model-facts", has_text="it comes with idvid").wait_for()
@@ -185,9 +211,8 @@ def add_parts(visit, clip):
 
 def name_the_lora(visit, name):
     """One for few steps sets steps and guidance, but for what the user chose; others set nothing."""
-    page = visit.page
-    visit.set_number("#steps", 2)
-    assert visit.number("#guidance") == "5", "what suits VACE"
+    page, shown = visit.page, [visit.number("#steps"), visit.number("#guidance")]
+    assert shown == ["2", "5"], "typed once, and what suits VACE"
     box = page.locator("#lora textarea")
     for source, said, guidance in (
         (name, "Set guidance to 1; change that under Advanced.", "1"),

@@ -4,7 +4,7 @@ import gradio as gr
 import pytest
 from tiny_packs import save_recogniser
 
-from idvid.config import GenerationSettings
+from idvid.config import VACE_GUIDANCE, GenerationSettings
 from idvid.errors import InputError
 from idvid.faces.pack_choice import UNKNOWN
 from idvid.hub import card_of
@@ -95,10 +95,14 @@ def test_the_button_says_whether_something_will_be_downloaded(hub_cache, engine)
     assert labels("auraface") == [text.LOAD] * 2
 
 
-def test_a_choice_that_is_told_twice_leaves_what_the_user_set_meanwhile(hub_cache, engine):
+def test_a_choice_that_is_told_twice_is_answered_once_with_what_suits_it(hub_cache, engine):
     with gr.Blocks():
         page = build_page([])
-    handlers, menu, steps = ModelHandlers(page, engine), page.form.menu, page.form.advanced.steps
+    handlers, menu, letter = (
+        ModelHandlers(page, engine),
+        page.form.menu,
+        page.form.suggestions.letter,
+    )
     values = {part: part.value for part in {*page.form.inputs(), *menu.inputs(), menu.seen}}
 
     def look(name):
@@ -107,9 +111,11 @@ def test_a_choice_that_is_told_twice_leaves_what_the_user_set_meanwhile(hub_cach
         values[menu.seen] = updates.get(menu.seen, values[menu.seen])
         return updates
 
-    assert look("vace-1.3b")[steps] == 0, "what suits it"
+    assert look("vace-1.3b")[letter]["now"][:2] == [0, VACE_GUIDANCE], "what suits it"
     again = look("vace-1.3b")
-    assert steps not in again
+    assert letter not in again
     assert menu.facts in again
-    assert look("bundled")[steps] == 0
-    assert look("vace-1.3b")[steps] == 0, "another choice sets them anew"
+    assert look("bundled")[letter]["now"][:2] == [0, 0]
+    assert look("vace-1.3b")[letter]["now"][:2] == [0, VACE_GUIDANCE], (
+        "another choice sets them anew"
+    )

@@ -1,6 +1,7 @@
 """A page in the browser, used as a person uses it. Screenshots stay in artefacts/ui."""
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.serve import ROOT
@@ -45,7 +46,6 @@ class Visit:
         self.page.locator("#prompt textarea").fill(f"@{first} talks to @{second} in a garden")
         self.set_number("#seconds", seconds)
         self.page.get_by_role("button", name="Advanced").click()
-        self.page.locator("#guidance input[type=number]").wait_for()
         self.set_number("#steps", steps)
 
     def upload(self, number: int, files: list[Path]) -> None:
@@ -58,15 +58,9 @@ class Visit:
         self.page.wait_for_function(f"{loaded}.length == {count}")
 
     def set_number(self, where: str, value: int) -> None:
-        """Type a number; again where a box that only just opened takes it back."""
         box = self.page.locator(f"{where} input[type=number]")
-        for _ in range(3):
-            box.fill(str(value))
-            box.press("Tab")
-            self.page.wait_for_timeout(0.2 * SECOND_MS)
-            if box.input_value() == str(value):
-                return
-        raise AssertionError(f"{where} does not take {value}")
+        box.fill(str(value))
+        box.press("Tab")
 
     def number(self, where: str) -> str:
         return self.page.locator(f"{where} input[type=number]").input_value()
@@ -99,6 +93,28 @@ class Visit:
         return self.page.evaluate(
             "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
+
+    @contextmanager
+    def late_answers(self):
+        """What the page asks within the block reaches the server at its end.
+
+        Gives a function that waits until the page has asked something with certain words in it.
+        """
+        waiting, asking = [], "**/queue/join*"
+
+        def asked(words: str) -> None:
+            for _ in range(1000):
+                if any(words in (route.request.post_data or "") for route in waiting):
+                    return
+                self.page.wait_for_timeout(0.02 * SECOND_MS)
+            raise AssertionError(f"the page does not ask for {words}")
+
+        def keep(route) -> None:
+            waiting.append(route)
+
+        self.page.route(asking, keep)  # Playwright marks it, which no method of a list lets it
+        yield asked
+        self.page.unroute(asking)  # which lets those go on that wait
 
     def open_menu(self) -> None:
         self.page.locator("#model").get_by_role("button", name="Model").first.click()
