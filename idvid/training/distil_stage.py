@@ -7,7 +7,6 @@ with frames of a clip that share noise. So the student needs no guidance.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,7 +24,7 @@ from idvid.training.objective import clip_noise, face_weight, velocity_loss
 from idvid.training.pool import ShardPool
 from idvid.training.segments import Material, lessons, segments
 from idvid.training.stage import Rule, write_parts
-from idvid.training.teacher import Teacher, frozen_parts, student_predictor
+from idvid.training.teacher import Teacher, first_student, frozen_parts, student_predictor
 from idvid.training.video_batch import batch_size, draw_batch, finish_batch
 from idvid.training.video_stage import compile_blocks, shards_of
 
@@ -55,8 +54,9 @@ class DistilStage:
         self._batches = self._settings.batches(settings.video)
         self._slot_ids = slot_ids(sources.tokenizer).to(device)
         parts = frozen_parts(sources.starts)
-        # A copy in full precision: the teacher's own weights are rounded for speed.
-        self.model = nn.ModuleDict({"transformer": copy.deepcopy(parts["transformer"])})
+        # In full precision: the teacher's own weights are rounded for speed.
+        first = first_student(parts["transformer"], sources.starts)
+        self.model = nn.ModuleDict({"transformer": first})
         self.model.requires_grad_(True).train()
         round_linears(parts["transformer"])
         self.teacher = Teacher(

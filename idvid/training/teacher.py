@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from torch import nn
 from idvid.conditioning.text import encode_prompt
 from idvid.errors import ModelError
 from idvid.methods import METHODS
-from idvid.models.checkpoint import load_part
+from idvid.models.checkpoint import STUDENT, load_part
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.models.video_transformer import PATCH
 from idvid.pipeline.predict import Steering, predictor, student_steering
@@ -65,6 +66,28 @@ def student_predictor(model: nn.Module, conditions: Conditions, batch: VideoBatc
 def grid_of(batch: VideoBatch) -> tuple[int, int]:
     """Rows and columns of tokens."""
     return batch.latents.shape[-2] // PATCH, batch.latents.shape[-1] // PATCH
+
+
+def first_student(teacher: nn.Module, starts: Sequence[Path]) -> nn.Module:
+    """What a student starts as: an older one, moved as far as its teacher has moved since.
+
+    So a new teacher's student keeps what was distilled before (task arithmetic, Ilharco et al. 2023).
+    Without an older one of these sizes it is a copy of its teacher.
+    """
+    student, weights = copy.deepcopy(teacher), teacher.state_dict()
+    for folder in starts:
+        if not all((folder / name / "config.json").exists() for name in ("transformer", STUDENT)):
+            continue
+        taught, before = (
+            load_part(name, folder / name).state_dict() for name in (STUDENT, "transformer")
+        )
+        if {name: w.shape for name, w in taught.items()} == {
+            n: w.shape for n, w in weights.items()
+        }:
+            moved = {name: w + weights[name] - before[name] for name, w in taught.items()}
+            student.load_state_dict(moved)
+            break
+    return student
 
 
 def frozen_parts(starts: Sequence[Path]) -> nn.ModuleDict:

@@ -8,13 +8,15 @@ from torch import nn
 
 from idvid.config import FEW_STEPS
 from idvid.errors import ModelError
-from idvid.models.checkpoint import STUDENT, load_part
+from idvid.models.checkpoint import STUDENT, load_part, save_part
+from idvid.models.video_transformer import VideoTransformer
 from idvid.pipeline.denoise import denoise, euler, follow
 from idvid.training.distil_stage import DistilStage
 from idvid.training.loop import RunSettings, train
 from idvid.training.segments import Material, lessons, one_step_target, segments
 from idvid.training.stage import write_parts
 from idvid.training.state import load_state
+from idvid.training.teacher import first_student
 from idvid.training.video_stage import VideoStage
 
 SUB_STEPS = 3
@@ -40,6 +42,21 @@ def straight(given):
 
 def curved(noisy, level):
     return torch.tanh(3 * noisy) + 4 * level[:, :, None, None, None]
+
+
+def test_a_student_starts_where_an_older_one_was_moved_by_what_its_teacher_learnt(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"width": 64, "depth": 1, "latent_channels": 4}
+    before, student, teacher = (VideoTransformer.from_config(sizes) for _ in range(3))
+    save_part(before, tmp_path / "older" / "transformer")
+    save_part(student, tmp_path / "older" / STUDENT)
+    moved = first_student(teacher, (tmp_path / "nothing", tmp_path / "older")).state_dict()
+    for name, weights in moved.items():
+        old = [part.state_dict()[name].half().float() for part in (student, before)]
+        torch.testing.assert_close(weights, old[0] + teacher.state_dict()[name] - old[1])
+    other = VideoTransformer.from_config(sizes | {"depth": 2})
+    fresh = first_student(other, (tmp_path / "older",)).state_dict()
+    assert all(torch.equal(weights, other.state_dict()[name]) for name, weights in fresh.items())
 
 
 @pytest.mark.parametrize("start", STARTS)
