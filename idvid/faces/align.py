@@ -152,7 +152,7 @@ def crops_by_template(images: Tensor, landmarks: Tensor, template: Tensor, size:
 
     Where the picture is finer than the crop, each crop pixel is the mean of several samples, as
     many per axis as there are picture pixels under it, so that nothing aliases. A crop does not
-    depend on the others in its batch.
+    depend on the others in its batch, but for rounding.
 
     Args:
         images: (N, 3, H, W).

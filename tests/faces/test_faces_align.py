@@ -53,7 +53,8 @@ def test_a_crop_does_not_depend_on_its_batch(crop, size):
     together = crop(images, landmarks)
     alone = torch.cat([crop(images[i : i + 1], landmarks[i : i + 1]) for i in range(3)])
     assert together.shape == (3, 3, size, size)
-    assert torch.equal(together, alone)
+    # On some CPUs the points' matrix product rounds by the batch: a millionth of the picture's width.
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
 def test_minifying_averages_instead_of_aliasing():
