@@ -7,10 +7,12 @@ import torch
 
 from idvid.conditioning.text import build_tokenizer, grown_tokenizer
 from idvid.models.checkpoint import PART_CLASSES, save_part
+from idvid.people import sample_person
 from idvid.people.seeds import split_of
 from idvid.training.casting import captions_of, plan_clip, plan_photos
 from idvid.training.planner_stage import read_traces
 from idvid.training.records import Record, record_path, write_record
+from idvid.training.seeding import person_seeds
 from idvid.training.stage import start_part
 from idvid.training.video_batch import read_cached
 from idvid.training.vocabulary import obtain_tokenizer, vocabulary
@@ -33,6 +35,18 @@ def test_changed_clothes_are_said_and_photos_never_show_them():
             shown = {(photo.clothes or plan.specs[place].clothes).colour for photo in photos}
             assert worn.colour not in shown
     assert changed > 15
+
+
+def test_dark_skin_is_no_rarity_in_training_and_validation_people_are_as_their_seeds_have_them():
+    plans = {
+        split: [plan_clip(split, n, 3) for n in range(150)] for split in ("train", "validation")
+    }
+    skins = {split: [s.skin for plan in own for s in plan.specs] for split, own in plans.items()}
+    dark = {split: np.mean([s.melanin > 0.76 for s in own]) for split, own in skins.items()}
+    assert dark["train"] > 0.08 > dark["validation"]
+    assert all(skin.freckles == 0 for skin in skins["train"] if skin.melanin >= 0.45)
+    seeds = [person_seeds("validation", n, 3) for n in range(150)]
+    assert skins["validation"] == [sample_person(seed).skin for row in seeds for seed in row]
 
 
 def _cached(folder, name, characters, chosen):
