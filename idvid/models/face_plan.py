@@ -1,8 +1,9 @@
 """Where each face is: five landmarks per character and frame, as features of a token grid.
 
 A face plan is either made by `face_planner` or tracked on frames; what it says of expressions
-(`config.EXPRESSION`) needs no features. Everything here is a pure function of landmarks. Face coordinates (u, v): origin at the centroid of the landmarks, one unit is
-the width of dlib's face chip, u to the picture's right, v down, turned with the head.
+(`config.EXPRESSION`) needs no features. Everything here is a pure function. Face coordinates (u, v):
+origin at the centroid of the landmarks, one unit is the width of dlib's face chip, u to the picture's
+right, v down, turned with the head.
 Landmarks are in units of the frame height, in dlib's order: outer and inner corner of the eye on
 the picture's right, outer and inner corner of the eye on its left, base of the nose.
 """

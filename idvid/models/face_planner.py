@@ -125,9 +125,9 @@ def smoothed(state: Tensor, weights: tuple[float, float, float]) -> Tensor:
     """
     if state.shape[-2] < len(weights):
         return state
-    places, before, here, after = state[..., :_PLACE], *weights
-    middle = before * places[..., :-2, :] + here * places[..., 1:-1, :] + after * places[..., 2:, :]
-    smooth = torch.cat([places[..., :1, :], middle, places[..., -1:, :]], dim=-2)
+    place, (before, here, after) = state[..., :_PLACE], weights
+    middle = before * place[..., :-2, :] + here * place[..., 1:-1, :] + after * place[..., 2:, :]
+    smooth = torch.cat([place[..., :1, :], middle, place[..., -1:, :]], dim=-2)
     return torch.cat([smooth, state[..., _PLACE:]], dim=-1)
 
 

@@ -21,7 +21,7 @@ from idvid.training.objective import (
     frame_levels,
     rename_slots,
 )
-from idvid.training.pool import Draws, ShardKind, ShardPool, padded_to, tensors_of
+from idvid.training.pool import Draws, ShardKind, ShardPool, draw_people, padded_to, tensors_of
 from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.stage import Rule, start_part, write_parts
 from idvid.training.vocabulary import caption_ids
@@ -47,7 +47,7 @@ _MEASURED, _STEPS, _SEED = 64, 12, 7
 _SHEET_SCALE = 128  # px per frame height
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RowsOf:
     """The rows of a shard that show so many people."""
 
@@ -96,12 +96,13 @@ class PlannerStage:
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Velocity loss of a batch of traces."""
-        rows = self._draw(
-            self.pool, draws, self._settings.optimiser.batch_size, self._people(draws)
-        )
+        settings = self._settings
+        # Batches show one number of people, so that none is mostly padding.
+        people = draw_people(self.pool, draws.numpy, settings.people_shares, RowsOf)
+        rows = self._draw(self.pool, draws, settings.optimiser.batch_size, RowsOf(people))
         rows |= self._named(draw_slots(rows["is_person"], _SHUFFLE_SHARE, draws.torch))
         ids = rename_slots(rows["ids"], rows["slots"], self._slot_ids)
-        silent = draw_flags(len(ids), self._settings.drop_text, draws.torch)
+        silent = draw_flags(len(ids), settings.drop_text, draws.torch)
         rows["ids"] = ids.masked_fill(silent[:, None], PAD_ID)
         return {"loss": planner_loss(model, rows, draws.torch)}
 
@@ -134,13 +135,6 @@ class PlannerStage:
 
     def _named(self, slots: Tensor) -> dict[str, Tensor]:
         return {"slots": slots, "names": self._slot_ids[slots]}
-
-    def _people(self, draws: Draws) -> RowsOf | None:
-        """Batches show one number of people, so that none is mostly padding."""
-        rules = [RowsOf(people=count + 1) for count in range(MAX_PEOPLE)]
-        held = [bool(self.pool.eligible(rule)) for rule in rules]
-        odds = np.where(held, self._settings.people_shares, 0.0)
-        return rules[draws.numpy.choice(len(rules), p=odds / odds.sum())] if odds.any() else None
 
     def _draw(
         self, pool: ShardPool, draws: Draws, count: int, rule: RowsOf | None = None

@@ -137,6 +137,24 @@ class ShardPool:
             self.names.append(name)
 
 
+def draw_people(
+    pool: ShardPool, rng: np.random.Generator, shares: Sequence[float], rule: Callable[[int], Rule]
+) -> int:
+    """How many people a batch shows; what the pool does not hold is not drawn.
+
+    Args:
+        pool: the shards.
+        rng: which number.
+        shares: of batches with 1, 2, ... people.
+        rule: for a number of people, the rows that show so many.
+    """
+    held = [bool(pool.eligible(rule(count))) for count in range(1, len(shares) + 1)]
+    odds = np.where(held, shares, 0.0)
+    if not odds.any():  # only such rows are here as the shares leave out
+        odds = np.asarray(held, dtype=float)
+    return 1 + int(rng.choice(len(shares), p=odds / odds.sum()))
+
+
 def _all_rows(shard: dict[str, Tensor]) -> NDArray[np.intp]:
     return np.arange(len(next(iter(shard.values()))))
 

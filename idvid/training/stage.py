@@ -98,7 +98,7 @@ def start_part(
         if not (folder / name / "config.json").exists():
             continue
         part = load_part(name, folder / name)
-        if _sizes(part) == _sizes(fresh):
+        if sizes_of(part) == sizes_of(fresh):
             return part.float().requires_grad_(True).train(), False
         weights = grown_weights(part, fresh)
         if weights is not None:
@@ -134,5 +134,6 @@ def _with_new_words(weights: dict[str, Tensor], fresh: ModelMixin) -> dict[str, 
     return weights | {_WORDS: torch.cat([known, added])}
 
 
-def _sizes(part: ModelMixin) -> dict[str, torch.Size]:
+def sizes_of(part: nn.Module) -> dict[str, torch.Size]:
+    """Shapes of a part's tensors by name: equal where its weights fit another part."""
     return {name: tensor.shape for name, tensor in part.state_dict().items()}

@@ -17,6 +17,7 @@ from idvid.models.prompt_encoder import PAD_ID
 from idvid.models.video_transformer import PATCH
 from idvid.pipeline.predict import Steering, predictor, student_steering
 from idvid.training.flow import PARTS, conditions_of
+from idvid.training.stage import sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,13 +79,10 @@ def first_student(teacher: nn.Module, starts: Sequence[Path]) -> nn.Module:
     for folder in starts:
         if not all((folder / name / "config.json").exists() for name in ("transformer", STUDENT)):
             continue
-        taught, before = (
-            load_part(name, folder / name).state_dict() for name in (STUDENT, "transformer")
-        )
-        if {name: w.shape for name, w in taught.items()} == {
-            n: w.shape for n, w in weights.items()
-        }:
-            moved = {name: w + weights[name] - before[name] for name, w in taught.items()}
+        older, before = (load_part(name, folder / name) for name in (STUDENT, "transformer"))
+        if sizes_of(older) == sizes_of(teacher):
+            since = before.state_dict()
+            moved = {n: w + weights[n] - since[n] for n, w in older.state_dict().items()}
             student.load_state_dict(moved)
             break
     return student

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.training.cache import MAX_CHOSEN
 from idvid.training.objective import draw_flags, draw_slots, rename_slots
-from idvid.training.pool import ShardPool, padded_to, tensors_of
+from idvid.training.pool import ShardPool, draw_people, padded_to, tensors_of
 from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.vocabulary import caption_ids
 
@@ -61,7 +62,7 @@ class VideoBatch:
     is_given: Tensor  # (B,) False: identity is dropped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RowsWith:
     """The rows of a shard that show so many people for long enough."""
 
@@ -122,8 +123,9 @@ def draw_batch(
         people_shares: how often 1, 2, ... people are drawn where the pool has such clips.
     """
     rows, frames = size
-    people = _draw_people(pool, draws, frames, people_shares)
-    picked = pool.draw(draws.numpy, rows, RowsWith(frames=frames, people=people))
+    rule = partial(RowsWith, frames)
+    people = draw_people(pool, draws.numpy, people_shares, rule)
+    picked = pool.draw(draws.numpy, rows, rule(people))
     return gather_batch(picked, frames, draws, references) | {"slot_ids": slot_ids}
 
 
@@ -189,18 +191,6 @@ def _gather(
         "patches": shard["patches"][index].float(),
         "has_reference": chosen >= 0,
     }
-
-
-def _draw_people(pool: ShardPool, draws: Draws, frames: int, shares: Sequence[float]) -> int:
-    """How many people this batch shows; what the pool does not hold is not drawn."""
-    held = [
-        bool(pool.eligible(RowsWith(frames=frames, people=count)))
-        for count in range(1, len(shares) + 1)
-    ]
-    odds = np.where(held, shares, 0.0)
-    if not odds.any():  # only such clips are here as the shares leave out
-        odds = np.asarray(held, dtype=float)
-    return 1 + int(draws.numpy.choice(len(shares), p=odds / odds.sum()))
 
 
 def _trimmed(rows: dict[str, Tensor], references: int) -> dict[str, Tensor]:

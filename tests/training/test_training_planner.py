@@ -35,5 +35,5 @@ def test_obedience_is_one_for_the_truth_and_none_for_somebody_elses():
 
 def test_rows_are_chosen_by_their_number_of_people():
     people = torch.tensor([[True, False], [True, True], [True, True]])
-    assert RowsOf(people=2)({"is_person": people}).tolist() == [1, 2]
-    assert RowsOf(people=3)({"is_person": people}).tolist() == []
+    assert RowsOf(2)({"is_person": people}).tolist() == [1, 2]
+    assert RowsOf(3)({"is_person": people}).tolist() == []
