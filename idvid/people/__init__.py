@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from idvid.people.clip import PeopleClip, render_clip, trace_expressions, trace_landmarks
-    from idvid.people.person import Person, build_person, dress
+    from idvid.people.person import Figure, Person, build_figure, build_person, dress
     from idvid.people.portrait import Portrait, render_portrait
     from idvid.people.sampling import sample_person
     from idvid.people.scene import SceneSpec, sample_scene
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from idvid.people.spec import PersonSpec
 
 __all__ = [
+    "Figure",
     "PeopleClip",
     "Person",
     "PersonSpec",
     "Portrait",
     "SceneSpec",
+    "build_figure",
     "build_person",
     "check_seed",
     "dress",
@@ -32,11 +34,13 @@ __all__ = [
     "trace_landmarks",
 ]
 _HOME = {
+    "Figure": "person",
     "PeopleClip": "clip",
     "Person": "person",
     "PersonSpec": "spec",
     "Portrait": "portrait",
     "SceneSpec": "scene",
+    "build_figure": "person",
     "build_person": "person",
     "check_seed": "seeds",
     "dress": "person",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from idvid.people.anatomy import Motion
-    from idvid.people.person import Person
+    from idvid.people.person import Figure, Person
     from idvid.people.render import Frame
     from idvid.people.scene import SceneSpec
 
@@ -73,7 +73,7 @@ def render_clip(
 
 
 def trace_landmarks(
-    scene: SceneSpec, persons: Sequence[Person], width_px: int = 224, height_px: int = 128
+    scene: SceneSpec, persons: Sequence[Figure], width_px: int = 224, height_px: int = 128
 ) -> NDArray[np.float32]:
     """The landmarks (n, T, 5, 2) that `render_clip` would give, without rendering."""
     motions, shooting = _stage(scene, persons, width_px, height_px)
@@ -94,7 +94,7 @@ def _times(scene: SceneSpec) -> NDArray[np.float64]:
 
 
 def _stage(
-    scene: SceneSpec, persons: Sequence[Person], width_px: int, height_px: int
+    scene: SceneSpec, persons: Sequence[Figure], width_px: int, height_px: int
 ) -> tuple[list[Motion], Shooting]:
     """Motions with heads at their places, and how they are filmed."""
     if len(persons) != len(scene.actors):

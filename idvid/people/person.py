@@ -47,17 +47,23 @@ BUST_CENTRE = (0.0, 6.6, 0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Person:
+class Figure:
+    """What `trace_landmarks` follows: how a person stands, not how they look."""
+
+    body: Body
+    top: float  # highest point of head and hair above the head joint, decimetres
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Person(Figure):
     """What `render_clip` and `render_portrait` draw."""
 
     spec: PersonSpec
-    body: Body
     mesh: Mesh
     casts: NDArray[np.bool_]  # (F,) triangles that cast shadows
     fixed: NDArray[np.int64]  # vertices with normals of their own
     look: Look
     texture: NDArray[np.float32]  # (TEXTURE_HEIGHT, TEXTURE_WIDTH, 3) linear RGB
-    top: float  # highest point of head and hair above the head joint, decimetres
     tone: NDArray[np.float32]  # (3,) mean skin colour
 
 
@@ -73,23 +79,38 @@ def build_person(spec: PersonSpec) -> Person:
         fixed=fixed,
         look=_look(spec),
         texture=bake_skin(spec),
-        top=float(mesh.vertices[:, 1].max() - body.joints["head"][1]),
+        top=_top(mesh, body),
         tone=skin_tone(spec.skin),
     )
 
 
+def build_figure(spec: PersonSpec) -> Figure:
+    """The same person without skin and light, a tenth of the work."""
+    body = shape_body(spec)
+    return Figure(body=body, top=_top(_joined(spec, body), body))
+
+
 def _assemble(spec: PersonSpec, body: Body) -> tuple[Mesh, NDArray]:
     """All parts as one mesh with ambient occlusion, and the vertices with normals of their own."""
+    mesh = _joined(spec, body)
+    fixed = np.flatnonzero(np.abs(mesh.fixed_normals).sum(1) > 0)
+    _bake_occlusion(mesh, fixed)
+    return mesh, fixed
+
+
+def _joined(spec: PersonSpec, body: Body) -> Mesh:
+    """All parts as one mesh."""
     gap = cloth_gap(spec.clothes.neckline)
     parts = [_base_part(spec, body, gap), clothes_part(spec.clothes, body, gap)]
     parts += hair_parts(spec.hair, body)
     beard = beard_part(spec, body)
     parts += [beard] if beard is not None else []
     parts += glasses_parts(spec.glasses, body) if spec.glasses is not None else []
-    mesh = join(parts)
-    fixed = np.flatnonzero(np.abs(mesh.fixed_normals).sum(1) > 0)
-    _bake_occlusion(mesh, fixed)
-    return mesh, fixed
+    return join(parts)
+
+
+def _top(mesh: Mesh, body: Body) -> float:
+    return float(mesh.vertices[:, 1].max() - body.joints["head"][1])
 
 
 def dress(person: Person, clothes: ClothesSpec) -> Person:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from idvid.people.person import Person
+    from idvid.people.person import Figure, Person
 
 SHADOW_EXTENT = 4.8  # decimetres seen by a shadow map
 CURVE_STEPS = 4096
@@ -79,7 +79,7 @@ def look_at(eye: Sequence[float], target: Sequence[float], focal_px: float, size
     return Camera(place, basis, float(focal_px), size[0], size[1])
 
 
-def landmarks_px(person: Person, motion: Motion, cameras: Sequence[Camera]) -> NDArray[np.float32]:
+def landmarks_px(person: Figure, motion: Motion, cameras: Sequence[Camera]) -> NDArray[np.float32]:
     """The five landmarks (T, 5, 2) in pixels, without rendering; one camera per frame."""
     world = pose_landmarks(person.body, motion, load_asset())
     eyes = np.stack([camera.eye for camera in cameras]).astype(float)

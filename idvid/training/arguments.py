@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from idvid.errors import InputError
 from idvid.training import adapter_command
-from idvid.training.settings import PRESETS, OptimiserSettings, TrainingSettings
+from idvid.training.presets import PRESETS
 
 if TYPE_CHECKING:
     import argparse
+
+    from idvid.training.settings import OptimiserSettings, TrainingSettings
 
 STAGES = ("autoencoder", "backbone", "video", "distil", "planner")
 WITH_IDENTITY_LOSS = ("video", "all", "adapter")

@@ -94,11 +94,11 @@ def derivative_name(models: Path) -> str:
     return f"latents-{digest.hexdigest()[:8]}"
 
 
-def encode_shards(job: CacheJob) -> None:
-    """Encode shards as they appear, in order, until all that are wanted exist."""
+def encode_shards(job: CacheJob, worker: int = 0) -> None:
+    """Encode this worker's share of the shards as they appear, until all that are wanted exist."""
     frozen = load_frozen(job.models, job.data.encode_device)
     derivative = derivative_name(job.models)
-    waiting = [shard.name for shard in clip_jobs(job.data)]
+    waiting = [shard.name for shard in clip_jobs(job.data)][worker :: job.data.encoders]
     while waiting:
         ready = [name for name in waiting if record_path(job.folder, name).exists()]
         for name in ready:

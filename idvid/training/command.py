@@ -173,7 +173,9 @@ def _video_sources(call: TrainingRun, feeder: Feeder) -> VideoSources:
     frozen = load_frozen(call.model, call.device)
     derivative = derivative_name(call.model)
     data = call.settings.data.on(call.device)
-    feeder.start(encode_shards, CacheJob(folder=call.shards, models=call.model, data=data))
+    for worker in range(data.encoders):
+        job = CacheJob(folder=call.shards, models=call.model, data=data)
+        feeder.start(encode_shards, job, worker)
     _await(feeder, call.shards, derivative, min(data.wait_for_shards, data.num_shards))
     return VideoSources(
         shards=call.shards,

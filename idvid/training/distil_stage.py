@@ -98,7 +98,7 @@ class DistilStage:
             clean=batch.latents[:, known:], noise=noise, finished=batch.latents[:, :known]
         )
         shape = (batch.latents.shape[-2], batch.latents.shape[-1])
-        weight = face_weight(batch.landmarks, batch.is_visible, shape, self._settings.face_weight)
+        weight = face_weight(batch.landmarks, batch.is_visible, shape, *self._settings.loss_weights)
         losses: dict[str, Tensor] = {}
         start = self._settings.start
         for number, lesson in enumerate(lessons(material, teacher, student, start, self._segments)):

@@ -48,7 +48,7 @@ class FeederJob:
 
 def clip_jobs(data: DataSettings) -> list[ShardJob]:
     """All shards of clips, validation first."""
-    return _jobs(data.num_validation_shards, data.num_shards)
+    return _jobs(data.num_validation_shards, data.num_shards, data.first_shard)
 
 
 def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
@@ -87,9 +87,9 @@ def check_room(folder: Path) -> None:
         )
 
 
-def _jobs(validation: int, train: int) -> list[ShardJob]:
+def _jobs(validation: int, train: int, first: int = 0) -> list[ShardJob]:
     held_out = [ShardJob(split="validation", number=number) for number in range(validation)]
-    return held_out + [ShardJob(split="train", number=number) for number in range(train)]
+    return held_out + [ShardJob(split="train", number=first + number) for number in range(train)]
 
 
 class Feeder:

@@ -60,13 +60,20 @@ def predictor(model: nn.Module, batch: VideoBatch) -> Callable[[Tensor, Tensor],
 
 
 def flow_losses(
-    model: nn.Module, batch: VideoBatch, level: Tensor, generator: Generator, extra: float
+    model: nn.Module,
+    batch: VideoBatch,
+    level: Tensor,
+    generator: Generator,
+    weights: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
-    """Predicted clean latents (B, T, C, h, w) and the velocity loss."""
+    """Predicted clean latents (B, T, C, h, w) and the velocity loss.
+
+    `weights` are what counts more on faces, and on their eyes and mouths; see `face_weight`.
+    """
     clean = batch.latents
     noise = clip_noise(clean, generator, SHARED_NOISE)
     noisy = add_noise(clean, noise, level)
     predicted = predictor(model, batch)(noisy, level)
     size = (clean.shape[-2], clean.shape[-1])
-    weight = face_weight(batch.landmarks, batch.is_visible, size, extra)
+    weight = face_weight(batch.landmarks, batch.is_visible, size, *weights)
     return predicted, velocity_loss(predicted, clean, level, weight)

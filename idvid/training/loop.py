@@ -151,10 +151,8 @@ class Trainer:
     @torch.no_grad()
     def _average_weights(self) -> None:
         decay = ema_decay(self._settings.ema_decay, self._step)
-        for average, current in zip(
-            self._average.parameters(), self._model.parameters(), strict=True
-        ):
-            average.lerp_(current, 1 - decay)
+        averages, current = self._average.parameters(), self._model.parameters()
+        torch._foreach_lerp_(list(averages), list(current), 1 - decay)
         for average, current in zip(self._average.buffers(), self._model.buffers(), strict=True):
             average.copy_(current)
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LEVEL_MEAN, LEVEL_SPREAD = -0.2, 1.0  # of the logit of t
 MIN_NOISE = 0.05  # the velocity's divisor never falls below
 MAX_SLOTS = 8
+# What expressions change, in face coordinates: both eyes with their brows, and the mouth. Middle u, v and
+# spread along u, v.
+_FEATURES = ((-0.26, -0.14, 0.16, 0.14), (0.26, -0.14, 0.16, 0.14), (0.0, 0.52, 0.2, 0.15))
 
 
 def logit_normal(shape: Sequence[int], generator: Generator) -> Tensor:
@@ -107,22 +110,36 @@ def velocity_loss(
 
 
 def face_weight(
-    landmarks: Tensor, is_visible: Tensor, size: tuple[int, int], extra: float
+    landmarks: Tensor,
+    is_visible: Tensor,
+    size: tuple[int, int],
+    extra: float,
+    detail: float = 0.0,
 ) -> Tensor:
-    """1 + extra on faces, falling to 1 away from them: (B, T, 1, h, w).
+    """1 + extra on faces, detail more on eyes and mouths, falling to 1 away: (B, T, 1, h, w).
 
     Args:
         landmarks: (B, C, T, 5, 2) in units of the frame height.
         is_visible: (B, C, T) bool.
         size: h and w of the latents.
         extra: weight added where a face is.
+        detail: weight added where its eyes, brows and mouth are.
     """
     centres = token_centres(*size, device=landmarks.device)
     face_uv = to_face(centres, *face_frame(landmarks))
     # Twice the distance: the region reaches over hair and shoulders, the weight should not.
-    region = (-2 * region_distance(face_uv)).exp() * is_visible[..., None]
-    weight = 1 + extra * region.amax(1)
+    region = extra * (-2 * region_distance(face_uv)).exp()
+    if detail:
+        region = region + detail * _on_features(face_uv)
+    weight = 1 + (region * is_visible[..., None]).amax(1)
     return rearrange(weight, "b t (h w) -> b t 1 h w", h=size[0])
+
+
+def _on_features(face_uv: Tensor) -> Tensor:
+    """1 on eyes, brows and mouth, falling to 0 away from them: (...) of coordinates (..., 2)."""
+    features = face_uv.new_tensor(_FEATURES)
+    offset = (face_uv[..., None, :] - features[:, :2]) / features[:, 2:]
+    return (-0.5 * offset.square().sum(-1)).exp().amax(-1)
 
 
 def draw_slots(is_character: Tensor, shuffle_share: float, generator: Generator) -> Tensor:

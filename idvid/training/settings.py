@@ -1,8 +1,4 @@
-"""What a training run may choose, as frozen values, and the two presets. Knows no model.
-
-A preset is a value: `CPU` is for two cores and several hours, `H200` for one GPU of that class with
-16 cores and 25 minutes.
-"""
+"""What a training run may choose, as frozen values; `presets` has two. Knows no model."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ class DataSettings:
     """What is rendered, and by how many processes."""
 
     num_shards: int  # training shards in all; rendering ends there
+    first_shard: int = 0  # their first number: further people for a model that has seen others
     num_validation_shards: int = 2
     num_face_shards: int = 100  # shards of very short clips of further people, for the backbone
     num_trace_shards: int = 40  # shards of landmark traces, for the planner
@@ -29,6 +26,7 @@ class DataSettings:
     reference_px: int = 128
     workers: int = 1  # rendering processes, one thread each
     encode_device: str = "cpu"  # where shards are turned into latents
+    encoders: int = 1  # processes that do it
     wait_for_shards: int = 4  # training starts when so many are there
     shards_in_memory: int = 400  # of latents or of faces, about 15 MB each
     pictures_in_memory: int = 100  # shards of frames, about 26 MB each
@@ -105,6 +103,7 @@ class VideoSettings:
     shuffle_slots: float = 0.5
     level_mixture: tuple[float, float, float] = (0.45, 0.35, 0.2)  # one, clean prefix, independent
     face_weight: float = 2.0  # added on faces: 2 makes it three times as much there
+    detail_weight: float = 0.0  # added on eyes, brows and mouths
     identity_weight: float = 0.1  # of the identity loss, 0: none
     temporal_weight: float = 0.5  # of its second term, lambda
     identity_every: int = 4  # steps between two uses of the identity loss
@@ -112,6 +111,11 @@ class VideoSettings:
     references: tuple[int, int] = (2, 4)  # at most so many per character: pictures, clips
     compile: bool = False  # the transformer's blocks, where a C++ compiler is at hand
     sheet_steps: int = 12  # Euler steps of the sample sheets
+
+    @property
+    def loss_weights(self) -> tuple[float, float]:
+        """What counts more in the loss on faces, and on their eyes and mouths."""
+        return self.face_weight, self.detail_weight
 
     def without_drops(self) -> VideoSettings:
         """The same, but nothing is dropped or shuffled: for measuring."""
@@ -129,12 +133,18 @@ class DistilSettings:
     usual_strength: float = DEFAULTS.identity_strength
     strengths: tuple[float, float] = (0.3, 1.5)
     face_weight: float = 2.0  # added on faces
+    detail_weight: float = 0.0  # added on eyes, brows and mouths
     single_batch: int = 8  # rows of a batch of single frames
     single_share: float = 0.4  # share of such batches
     long_share: float = 0.5  # of the other batches: 16 frames instead of 8, and half the rows
     drop_identity: float = 0.15
     shuffle_slots: float = 0.25  # sampling gives slots in order
     compile: bool = False  # both transformers' blocks; a run of minutes does not earn it back
+
+    @property
+    def loss_weights(self) -> tuple[float, float]:
+        """What counts more in the loss on faces, and on their eyes and mouths."""
+        return self.face_weight, self.detail_weight
 
     def batches(self, video: VideoSettings) -> VideoSettings:
         """What the batches are like."""
@@ -175,106 +185,3 @@ class TrainingSettings:
     planner: PlannerSettings
     threads: int | None = None  # torch's threads in the training process; None: all cores
     seed: int = 0
-
-
-CPU = TrainingSettings(
-    name="cpu",
-    data=DataSettings(num_shards=400, workers=1),
-    autoencoder=AutoencoderSettings(
-        optimiser=OptimiserSettings(num_steps=20_000, batch_size=16, learning_rate=1.5e-3)
-    ),
-    backbone=BackboneSettings(
-        optimiser=OptimiserSettings(num_steps=12_000, batch_size=64, learning_rate=1e-3),
-        compile=True,
-    ),
-    video=VideoSettings(
-        optimiser=OptimiserSettings(
-            num_steps=20_000,
-            batch_size=4,
-            learning_rate=1e-3,
-            decay_share=0.7,
-            muon=True,
-            checkpoint_every=250,
-        ),
-        width=192,
-        depth=7,
-        single_batch=24,
-        long_share=0.35,
-        compile=True,
-    ),
-    distil=DistilSettings(
-        optimiser=OptimiserSettings(
-            num_steps=2_000,
-            batch_size=1,
-            learning_rate=3e-4,
-            minutes=25.0,
-            warmup_steps=20,
-            decay_share=0.5,
-            muon=True,
-            ema_decay=0.99,
-            log_every=20,
-            checkpoint_every=100,
-            sheet_minutes=10.0,
-        )
-    ),
-    planner=PlannerSettings(
-        optimiser=OptimiserSettings(num_steps=6_000, batch_size=64, learning_rate=1e-3, muon=True)
-    ),
-)
-
-H200 = TrainingSettings(
-    name="h200",
-    data=DataSettings(
-        num_shards=4_000,
-        num_face_shards=1_000,
-        num_trace_shards=100,
-        num_references=8,
-        workers=14,
-        encode_device="cuda",
-        wait_for_shards=14,
-        shards_in_memory=4_000,
-        pictures_in_memory=1_000,
-    ),
-    autoencoder=AutoencoderSettings(
-        optimiser=OptimiserSettings(
-            num_steps=30_000, batch_size=128, learning_rate=1.5e-3, minutes=3.0, sheet_minutes=1.5
-        )
-    ),
-    backbone=BackboneSettings(
-        optimiser=OptimiserSettings(
-            num_steps=10_000, batch_size=512, learning_rate=2e-3, minutes=1.5, sheet_minutes=1.0
-        ),
-        max_identities=16_384,
-    ),
-    video=VideoSettings(
-        optimiser=OptimiserSettings(
-            num_steps=60_000, batch_size=64, learning_rate=2e-4, minutes=14.5, sheet_minutes=4.0
-        ),
-        width=384,
-        depth=12,
-        single_batch=256,
-        single_share=(0.6, 0.2),
-        identity_rows=32,
-        references=(4, 8),
-    ),
-    distil=DistilSettings(
-        optimiser=OptimiserSettings(
-            num_steps=10_000,
-            batch_size=32,
-            learning_rate=2e-4,
-            minutes=1.5,
-            warmup_steps=100,
-            decay_share=0.5,
-            sheet_minutes=1.0,
-        ),
-        single_batch=128,
-    ),
-    planner=PlannerSettings(
-        optimiser=OptimiserSettings(
-            num_steps=10_000, batch_size=512, learning_rate=1e-3, minutes=1.5, sheet_minutes=1.0
-        )
-    ),
-    threads=4,
-)
-
-PRESETS = {preset.name: preset for preset in (CPU, H200)}

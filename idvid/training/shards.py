@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idvid.people import (
+    build_figure,
     build_person,
     dress,
     render_clip,
@@ -149,7 +150,7 @@ def _portraits(person: Person, photos: Sequence[PhotoPlan], size_px: int) -> lis
 
 def _trace(plan: ClipPlan, data: DataSettings) -> dict[str, Any]:
     scene = plan.scene(data.trace_frames, TRACE_FPS)
-    people = [build_person(spec) for spec in plan.specs]
+    people = [build_figure(spec) for spec in plan.specs]
     landmarks = trace_landmarks(scene, people, data.width_px, data.height_px)
     return {
         "landmarks": _padded(landmarks[plan.places] / data.height_px),  # (C, T, 5, 2) heights

@@ -51,7 +51,7 @@ class VideoJudge:
         rows = gather_batch(self._pool.first(ROWS), SHORT, draws) | {"slot_ids": self._slot_ids}
         batch = finish_batch(rows, self._settings.without_drops(), draws)
         level = frame_levels(len(batch.ids), SHORT, (1.0, 0.0, 0.0), draws.torch)
-        flow = flow_losses(model, batch, level, draws.torch, self._settings.face_weight)[1]
+        flow = flow_losses(model, batch, level, draws.torch, self._settings.loss_weights)[1]
         noise = clip_noise(batch.latents, draws.torch, SHARED_NOISE)
         *_, made = denoise(
             noise, batch.latents[:, :0], predictor(model, batch), self._settings.sheet_steps

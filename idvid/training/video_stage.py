@@ -78,7 +78,7 @@ class VideoStage:
         )
         batch = finish_batch(rows, settings, draws)
         level = frame_levels(*size, settings.level_mixture, draws.torch)
-        predicted, flow = flow_losses(model, batch, level, draws.torch, settings.face_weight)
+        predicted, flow = flow_losses(model, batch, level, draws.torch, settings.loss_weights)
         losses = {"flow": flow, f"flow_{size[1]}": flow, "loss": flow}
         # Drawn in any case, so that runs with and without the loss see the same batches.
         is_turn = draws.numpy.random() < 1 / settings.identity_every

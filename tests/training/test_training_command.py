@@ -9,7 +9,8 @@ from idvid.training.adapter import AdapterSettings
 from idvid.training.arguments import add_arguments, settings_of
 from idvid.training.backbone_stage import verification_auc
 from idvid.training.loop import ema_decay, learning_rate
-from idvid.training.settings import PRESETS, OptimiserSettings
+from idvid.training.presets import PRESETS
+from idvid.training.settings import OptimiserSettings
 from idvid.training.stage import start_part
 
 

@@ -8,7 +8,7 @@ import torch
 
 import idvid
 from idvid.conditioning.text import slot_ids
-from idvid.models.checkpoint import PART_CLASSES, save_part
+from idvid.models.checkpoint import PART_CLASSES, load_part, save_part
 from idvid.models.layers import HEAD_WIDTH
 from idvid.models.video_transformer import PATCH
 from idvid.training.cache import load_frozen
@@ -16,8 +16,8 @@ from idvid.training.flow import predictor
 from idvid.training.growth import can_grow
 from idvid.training.objective import velocity_loss
 from idvid.training.optimisers import build_optimisers
-from idvid.training.settings import PRESETS
-from idvid.training.stage import start_part, write_parts
+from idvid.training.presets import PRESETS
+from idvid.training.stage import sizes_of, start_part, write_parts
 from idvid.training.video_batch import VideoBatch
 from idvid.training.video_stage import VideoSources, _parts
 from idvid.training.vocabulary import obtain_tokenizer
@@ -120,12 +120,21 @@ def test_a_grown_model_predicts_what_the_small_one_does(trained, shipped, sizes)
     assert torch.allclose(after, before, atol=1e-4, rtol=0)
 
 
-def test_the_h200_preset_starts_from_the_shipped_weights(shipped):
-    batch, video = batch_of(shipped.tokenizer, frames=2), PRESETS["h200"].video
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_go_on_from_the_shipped_weights(shipped, preset):
+    parts = _parts(PRESETS[preset], shipped)
+    assert not any(is_fresh for _, is_fresh in parts.values())
+    own = {name: sizes_of(load_part(name, SHIPPED / name)) for name in parts}
+    assert {name: sizes_of(part) for name, (part, _) in parts.items()} == own
+
+
+def test_larger_sizes_start_from_the_shipped_weights(shipped):
+    batch = batch_of(shipped.tokenizer, frames=2)
     own = with_sizes("cpu", **read_sizes())
-    parts = _parts(PRESETS["h200"], shipped)
-    assert parts["transformer"][0].config["width"] == video.width > own.video.width
-    assert parts["transformer"][0].config["depth"] == video.depth > own.video.depth
+    large = with_sizes("h200", width=384, depth=12, text_depth=own.video.text_depth)
+    parts = _parts(large, shipped)
+    assert parts["transformer"][0].config["width"] == 384 > own.video.width
+    assert parts["transformer"][0].config["depth"] == 12 > own.video.depth
     assert not any(is_fresh for _, is_fresh in parts.values())
     grown = torch.nn.ModuleDict({name: part for name, (part, _) in parts.items()})
     with torch.no_grad():

@@ -73,7 +73,7 @@ def test_video_training_lowers_the_loss(tiny, sources, tmp_path):
     def loss():
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
-            return float(flow_losses(stage.model, batch, level, generator, 1.0)[1])
+            return float(flow_losses(stage.model, batch, level, generator, (1.0, 0.0))[1])
 
     before = loss()
     measured = train(stage, RunSettings(folder=tmp_path / "run", model_folder=tmp_path / "model"))
@@ -123,7 +123,7 @@ def test_dropped_identity_is_the_base_model(tiny, sources):
     def predicted(rows):
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
-            return flow_losses(stage.model, rows, level, generator, 1.0)[0]
+            return flow_losses(stage.model, rows, level, generator, (1.0, 0.0))[0]
 
     assert torch.equal(predicted(batch), predicted(strangers))
     given = torch.ones_like(batch.is_given)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from idvid.models.face_plan import template
 from idvid.training.objective import (
     MAX_SLOTS,
     add_noise,
@@ -110,6 +111,23 @@ def test_faces_weigh_more_and_nobody_weighs_one():
     assert weight[0, 0, 0, 7, 8] > 1.8
     assert weight[0, 0, 0, 7, 27] < 1.01
     assert torch.equal(face_weight(points, ~seen, (16, 28), 1.0), torch.ones_like(weight))
+
+
+def test_eyes_and_mouths_can_weigh_more_than_the_face():
+    """At 40 times the size of a latent, each part of a face is a place of its own."""
+    points = (template(torch.zeros(1)) * 0.3 + 0.5).expand(1, 1, 1, 5, 2)
+    seen = torch.ones(1, 1, 1, dtype=torch.bool)
+
+    def at(u: float, v: float) -> float:
+        place = [round((0.5 + 0.3 * c) * 640 - 0.5) for c in (v, u)]
+        plain, more = (face_weight(points, seen, (640, 640), 2.0, d) for d in (0.0, 8.0))
+        return float((more - plain)[0, 0, 0, place[0], place[1]])
+
+    eyes, mouth, nose, forehead = at(-0.26, -0.1), at(0.0, 0.5), at(0.0, 0.2), at(0.0, -0.5)
+    assert min(eyes, mouth) > 7.5
+    assert max(nose, forehead) < 1.5
+    nobody = face_weight(points, ~seen, (16, 28), 1.0, 8.0)
+    assert torch.equal(nobody, torch.ones_like(nobody))
 
 
 def test_margin_only_makes_the_task_harder():
