@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from idvid.models.video_transformer import VideoTransformer
     from idvid.training.cache import FrozenModels
     from idvid.training.pool import Draws
-    from idvid.training.settings import OptimiserSettings, TrainingSettings
+    from idvid.training.settings import OptimiserSettings, TrainingSettings, VideoSettings
 
 _PATCH_FEATURES = 4  # latents per patch of a head crop
 _MAX_GRAPHS = 64  # of the compiled blocks: sizes of batch, with and without identity
@@ -127,8 +127,16 @@ def compile_blocks(transformer: nn.Module) -> None:
 
 def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, tuple[ModelMixin, bool]]:
     """The trained parts, and whether each is fresh."""
-    video, channels = settings.video, sources.frozen.autoencoder.config["latent_channels"]
-    configs: dict[str, dict[str, object]] = {
+    channels = sources.frozen.autoencoder.config["latent_channels"]
+    configs = part_configs(settings.video, channels, len(sources.tokenizer))
+    return {name: start_part(name, config, sources.starts) for name, config in configs.items()}
+
+
+def part_configs(
+    video: VideoSettings, channels: int, vocabulary: int
+) -> dict[str, dict[str, object]]:
+    """Sizes of the parts in training, for latents of so many channels and so many words."""
+    return {
         "transformer": {
             "latent_channels": channels,
             "width": video.width,
@@ -141,9 +149,8 @@ def _parts(settings: TrainingSettings, sources: VideoSources) -> dict[str, tuple
         },
         "identity_bank": {"width": video.width},
         "prompt_encoder": {
-            "vocabulary_size": len(sources.tokenizer),
+            "vocabulary_size": vocabulary,
             "width": video.width,
             "depth": video.text_depth,
         },
     }
-    return {name: start_part(name, config, sources.starts) for name, config in configs.items()}

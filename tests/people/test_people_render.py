@@ -10,6 +10,7 @@ import pytest
 
 from idvid.errors import InputError
 from idvid.people import (
+    build_figure,
     build_person,
     render_clip,
     render_portrait,
@@ -78,6 +79,8 @@ def test_traced_landmarks_equal_the_rendered_ones(num_people):
     people = [person(FIRST + i) for i in range(num_people)]
     clip = render_clip(scene, people)
     assert np.array_equal(trace_landmarks(scene, people), clip.landmarks)
+    figures = [build_figure(one.spec) for one in people]
+    assert np.array_equal(trace_landmarks(scene, figures), clip.landmarks)
     assert clip.landmarks.shape == (num_people, 4, 5, 2)
     assert clip.yaw.shape == clip.visible.shape == (num_people, 4)
 

@@ -11,6 +11,7 @@ import torch
 
 from idvid.errors import InputError, SeedError
 from idvid.people.seeds import split_of
+from idvid.training.cache import CacheJob, encode_shards
 from idvid.training.feeder import Feeder, FeederJob, clip_jobs, make_shards
 from idvid.training.pool import ShardKind, ShardPool, tensors_of
 from idvid.training.records import Record, clear_partials, record_names, record_path, write_record
@@ -225,6 +226,39 @@ def test_workers_share_the_work(tiny, monkeypatch, tmp_path):
     for worker in range(2):
         make_shards(FeederJob(folder=tmp_path, data=data, kinds=("clips",)), worker, 2)
     assert sorted(made) == sorted(job.name for job in clip_jobs(data))
+
+
+def test_a_run_may_begin_at_a_later_shard(tiny):
+    names = [job.name for job in clip_jobs(replace(tiny.data, first_shard=70, num_shards=2))]
+    assert names[-2:] == ["train-00070", "train-00071"]
+    assert names[:-2] == [job.name for job in clip_jobs(replace(tiny.data, num_shards=0))]
+
+
+def test_encoders_share_the_work(tiny, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr("idvid.training.cache.load_frozen", lambda *_: None)
+    monkeypatch.setattr("idvid.training.cache.derivative_name", lambda _: "latents-0")
+    monkeypatch.setattr("idvid.training.cache.Record", lambda path: path)
+    monkeypatch.setattr(
+        "idvid.training.cache.write_encoded", lambda shard, _path, _frozen: made.append(shard.stem)
+    )
+    data = replace(tiny.data, num_shards=5, encoders=2)
+    for job in clip_jobs(data):
+        record_path(tmp_path, job.name).touch()
+    for worker in range(2):
+        encode_shards(CacheJob(folder=tmp_path, models=tmp_path, data=data), worker)
+    assert sorted(made) == sorted(job.name for job in clip_jobs(data))
+
+
+def test_a_draw_reads_a_limited_number_of_shards(tmp_path):
+    for number in range(40):
+        _put(tmp_path, number)
+    pool = _pool(tmp_path, limit=40)
+    pool.poll_all()
+    rng = np.random.default_rng(0)
+    draws = [[float(shard["values"][0]) for shard, _ in pool.draw(rng, 500)] for _ in range(20)]
+    assert {len(shards) for shards in draws} == {32}
+    assert {shard for shards in draws for shard in shards} == set(range(40))
 
 
 def test_draws_are_those_of_their_step():

@@ -1,0 +1,198 @@
+"""What share of the matrix rate does training the video model reach?
+
+    python -m benchmarks.training                      # the GPU preset's batches, on the device at hand
+    python -m benchmarks.training --rows 2 --steps 1   # small enough for two cores
+
+Times whole steps (forward, backward, optimiser) on random batches of the preset's sizes, for the
+shipped model and for a larger one, plain and compiled, and prints milliseconds per step beside the
+time that its operations alone would take at the rate of a large matrix product measured in the
+same run. Data, averaged weights and the identity loss are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.gpu_arms import matrix_rate
+from idvid import runtime
+from idvid.bench.tables import markdown
+from idvid.models.checkpoint import PART_CLASSES
+from idvid.training.flow import flow_losses
+from idvid.training.optimisers import build_optimisers
+from idvid.training.presets import PRESETS
+from idvid.training.video_batch import VideoBatch
+from idvid.training.video_stage import compile_blocks, part_configs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch.optim import Optimizer
+
+    from idvid.training.settings import VideoSettings
+
+CHANNELS, WORDS, VOCABULARY = 12, 48, 400
+ROWS, COLUMNS = 16, 28  # of latents
+PEOPLE, REFERENCES = 2, 4
+FRAMES = 8
+SIZES = ((192, 7), (384, 12))  # width and depth: the shipped model, and what it can grow to
+MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One arm."""
+
+    name: str
+    frames: int  # per step
+    seconds: float  # per step
+    operations: int  # per step
+
+    def row(self, rate: float) -> tuple[str, ...]:
+        """A line of the table, for a rate of matrix products in operations per second."""
+        floor = self.operations / rate
+        return (
+            self.name,
+            str(self.frames),
+            f"{1e3 * self.seconds:.1f}",
+            f"{1e3 * floor:.1f}",
+            f"{floor / self.seconds:.1%}",
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    asked = _parser().parse_args(arguments)
+    device = runtime.device()
+    rate = matrix_rate(device, torch.bfloat16, MATRIX_SIDE.get(device.type, 1024))
+    video = PRESETS["h200"].video
+    rows = asked.rows or video.optimiser.batch_size
+    print(f"{_name(device)}, torch {torch.__version__}, matrix product {rate / 1e12:.3g} TFLOP/s")
+    timings = []
+    for width, depth in SIZES:
+        for compiled in (False, True)[: 1 + asked.compile]:
+            sized = replace(video, width=width, depth=depth)
+            timings.append(_arm(sized, rows, asked.steps, device, compiled))
+            print(*timings[-1].row(rate), flush=True)
+    head = ("model", "frames", "ms per step", "floor, ms", "of matrix rate")
+    print(markdown(head, [timing.row(rate) for timing in timings]))
+    return 0
+
+
+def _arm(
+    video: VideoSettings, rows: int, steps: int, device: torch.device, compiled: bool
+) -> Timing:
+    torch.manual_seed(0)
+    model = _model(video).to(device).train()
+    optimisers = build_optimisers(model, video.optimiser)
+    batch = _batch(rows, device)
+
+    def step() -> None:
+        _step(model, optimisers, batch, video)
+
+    step()  # kernels are chosen
+    operations = _counted(step)
+    if compiled:
+        compile_blocks(model["transformer"])
+        for _ in range(2):
+            step()
+    return Timing(
+        name=f"{video.width} wide, {video.depth} blocks{', compiled' if compiled else ''}",
+        frames=rows * FRAMES,
+        seconds=_timed(step, steps, device),
+        operations=operations,
+    )
+
+
+def _model(video: VideoSettings) -> nn.ModuleDict:
+    configs = part_configs(video, CHANNELS, VOCABULARY)
+    return nn.ModuleDict(
+        {name: PART_CLASSES[name].from_config(config) for name, config in configs.items()}  # pyright: ignore[reportAttributeAccessIssue]
+    )
+
+
+def _step(
+    model: nn.Module,
+    optimisers: tuple[Optimizer, ...],
+    batch: VideoBatch,
+    video: VideoSettings,
+) -> None:
+    device = batch.latents.device
+    noise = torch.Generator(device).manual_seed(0)
+    level = torch.rand(batch.time_s.shape, generator=noise, device=device)
+    with torch.autocast(device.type, torch.bfloat16):
+        _, loss = flow_losses(model, batch, level, noise, video.loss_weights)
+    loss.backward()
+    for optimiser in optimisers:
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+
+def _counted(step: Callable[[], None]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def _timed(step: Callable[[], None], steps: int, device: torch.device) -> float:
+    """Seconds per step, the device's work included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / steps
+
+
+def _batch(rows: int, device: torch.device) -> VideoBatch:
+    """Random clips of two people; what they show costs nothing."""
+    source = torch.Generator(device).manual_seed(1)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(rows, *shape, generator=source, device=device)
+
+    faces = torch.tensor([[0.6, 0.4], [0.55, 0.4], [0.4, 0.4], [0.45, 0.4], [0.5, 0.5]])
+    ids = torch.randint(10, VOCABULARY, (rows, WORDS), generator=source, device=device)
+    ids[:, 0], ids[:, 5] = 1, 2
+    slots = torch.arange(PEOPLE, device=device).expand(rows, -1)
+    return VideoBatch(
+        latents=normal(FRAMES, CHANNELS, ROWS, COLUMNS),
+        anchors=normal(FRAMES, CHANNELS + 1, ROWS, COLUMNS).sigmoid(),
+        time_s=(torch.arange(FRAMES, device=device) / 12).expand(rows, -1),
+        ids=ids,
+        landmarks=faces.to(device).expand(rows, PEOPLE, FRAMES, 5, 2)
+        + 0.02 * normal(PEOPLE, FRAMES, 5, 2),
+        expression=normal(PEOPLE, FRAMES, 9),
+        is_visible=torch.ones(rows, PEOPLE, FRAMES, dtype=torch.bool, device=device),
+        slots=slots,
+        names=slots + 1,
+        vectors=nn.functional.normalize(normal(PEOPLE, REFERENCES, 512), dim=-1),
+        patches=normal(PEOPLE, REFERENCES, 25, CHANNELS * 4),
+        has_reference=torch.ones(rows, PEOPLE, REFERENCES, dtype=torch.bool, device=device),
+        is_given=torch.ones(rows, dtype=torch.bool, device=device),
+    )
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, help="clips per step; default: the preset's")
+    parser.add_argument("--steps", type=int, default=10, help="timed; default %(default)s")
+    parser.add_argument("--compile", action="store_true", help="measure compiled blocks too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

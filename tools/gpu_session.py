@@ -1,0 +1,130 @@
+"""The bundled model's training in one short loan of a GPU, next to a host with many cores.
+
+    python -m tools.gpu_session render OUT             # until it is stopped
+    python -m tools.gpu_session planner OUT &          # at the same time as the next
+    python -m tools.gpu_session video OUT --minutes 5 --distil-minutes 1.2
+    python -m tools.gpu_session pack OUT RESULTS
+
+The frozen parts and all starting weights are the shipped ones. The planner runs in a folder of its
+own, so that no two processes write one model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from idvid.training.command import TrainingRun, train_stage
+from idvid.training.feeder import Feeder, FeederJob
+from idvid.training.presets import H200
+
+if TYPE_CHECKING:
+    from idvid.training.settings import TrainingSettings
+
+FIRST_SHARD = 1_000  # earlier versions saw the people of lower numbers
+TRACE_SHARDS = 80
+_PLANNER = ("planner", "planner_prompt_encoder")
+_LEFT = ("step-", ".step-", "tensorboard")  # of a stage's folder: too large to bring back
+_ARCHIVES = {  # each under 16 MB
+    "teacher": ("transformer",),
+    "student": ("transformer_few",),
+    "encoders": ("identity_encoder", "identity_bank", "prompt_encoder", "tokenizer"),
+}
+
+
+def main() -> None:
+    """Run one part of the session."""
+    asked = _parser().parse_args()
+    if asked.what == "render":
+        render(asked.out)
+    elif asked.what == "planner":
+        _train(_call(_planner_folder(asked.out), asked.minutes), "planner")
+    elif asked.what == "video":
+        _train(_call(asked.out, asked.minutes), "video")
+        _train(_call(asked.out, asked.distil_minutes), "distil")
+    else:
+        pack(asked.out, asked.results)
+
+
+def render(out: Path) -> None:
+    """Traces for the planner first, which are cheap, then clips for as long as it lasts."""
+    for kind in ("traces", "clips"):
+        with Feeder() as feeder:
+            job = FeederJob(folder=out / "shards", data=_settings(None).data, kinds=(kind,))
+            feeder.start_rendering(job)
+            feeder.join()
+
+
+def pack(out: Path, results: Path) -> None:
+    """Archive what was trained, with logs and sheets."""
+    results.mkdir(parents=True, exist_ok=True)
+    model = out / "model"
+    for name, parts in _ARCHIVES.items():
+        _archive(results / f"{name}.tar", [(model / part, part) for part in parts])
+    plans = _planner_folder(out)
+    logs = [(plans / "model" / part, part) for part in _PLANNER]
+    logs += [(plans / "planner", "logs/planner")]
+    logs += [(out / stage, f"logs/{stage}") for stage in ("video", "distil")]
+    _archive(results / "planner.tar", logs)
+
+
+def _archive(path: Path, folders: list[tuple[Path, str]]) -> None:
+    """Whatever exists of the folders, without checkpoints."""
+    with tarfile.open(path, "w") as archive:
+        for folder, name in folders:
+            for file in sorted(folder.rglob("*")) if folder.is_dir() else ():
+                within = file.relative_to(folder)
+                if file.is_file() and not within.parts[0].startswith(_LEFT):
+                    archive.add(file, f"{name}/{within}")
+
+
+def _train(call: TrainingRun, stage: str) -> None:
+    with Feeder() as feeder:
+        train_stage(stage, call, feeder)
+
+
+def _call(folder: Path, minutes: float | None) -> TrainingRun:
+    from idvid import runtime
+
+    device = runtime.device().type
+    return TrainingRun(settings=_settings(minutes), folder=folder, device=device, resume=False)
+
+
+def _settings(minutes: float | None) -> TrainingSettings:
+    data = replace(
+        H200.data, first_shard=FIRST_SHARD, num_trace_shards=TRACE_SHARDS, wait_for_shards=4
+    )
+    settings = replace(H200, data=data)
+    if minutes is None:
+        return settings
+    changed = {
+        name: replace(part, optimiser=replace(part.optimiser, minutes=minutes))
+        for name in ("video", "distil", "planner")
+        for part in [getattr(settings, name)]
+    }
+    return replace(settings, **changed)
+
+
+def _planner_folder(out: Path) -> Path:
+    folder = out / "plans"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / "shards").symlink_to((out / "shards").resolve())
+    return folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=("render", "planner", "video", "pack"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("results", type=Path, nargs="?")
+    parser.add_argument("--minutes", type=float, help="of the planner or the video model")
+    parser.add_argument("--distil-minutes", type=float, default=1.2)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
