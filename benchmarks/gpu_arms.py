@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers.hooks.hooks import HookRegistry
 from torch.utils.flop_counter import FlopCounterMode
 
 from idvid.conditioning.regions import bands
-from idvid.models.wan_attach import attach_identity, detach_identity
+from idvid.models.wan_attach import COMPILED, attach_identity, detach_identity
 from idvid.models.wan_attention import WanIdentity
 from idvid.models.wan_identity import WanIdentityLayers
 from idvid.pipeline.vace_options import VaceOptions, speed_up
@@ -81,18 +82,23 @@ def one_pass(
 
 
 @contextmanager
-def shortened(transformer: Any) -> Iterator[None]:  # noqa: ANN401
-    """The transformer with its first blocks alone: enough to load and choose every kernel."""
+def shortened(transformer: Any, blocks: int = 1, hints: int = 2) -> Iterator[None]:  # noqa: ANN401
+    """The transformer with its first blocks alone: enough to load and choose every kernel.
+
+    VACE makes its hints in blocks of their own, of which the first has a projection more.
+    """
     kept = {name: getattr(transformer, name, None) for name in ("blocks", "vace_blocks")}
     try:
-        transformer.blocks = kept["blocks"][:1]
-        if kept["vace_blocks"] is not None:  # the first one has a projection more
-            transformer.vace_blocks = kept["vace_blocks"][:2]
+        transformer.blocks = kept["blocks"][:blocks]
+        if kept["vace_blocks"] is not None:
+            transformer.vace_blocks = kept["vace_blocks"][:hints]
         yield
     finally:
-        for name, blocks in kept.items():
-            if blocks is not None:
-                setattr(transformer, name, blocks)
+        for name, every in kept.items():
+            if every is not None:
+                setattr(transformer, name, every)
+        registry = HookRegistry.check_if_exists_or_initialize(transformer)
+        registry.invalidate_child_registries_cache()  # it remembers the few
 
 
 def identity_of(values: dict[str, Any], people: int | None, size: Size) -> WanIdentity | None:
@@ -127,11 +133,15 @@ def held(device: torch.device) -> int:
 
 
 def counted(transformer: Any, values: dict[str, Any]) -> tuple[int, str]:  # noqa: ANN401
-    """Operations of one pass, a multiply-add being two, and the attention kernels it used."""
-    with FlopCounterMode(display=False) as counter:
-        one_pass(transformer, values)
-    kernels = {str(op) for op in counter.get_flop_counts().get("Global", {})}
-    return counter.get_total_flops(), ", ".join(sorted(k for k in kernels if "attention" in k))
+    """Operations of one pass, a multiply-add being two, and the attention kernels it used.
+
+    Blocks of a kind are alike, so a few are run and the others counted like the last.
+    """
+    few, kernels = _counted(transformer, values, 1, 2)
+    block = _counted(transformer, values, 2, 2)[0] - few
+    hint = _counted(transformer, values, 1, 3)[0] - few
+    hints = len(getattr(transformer, "vace_blocks", ()))
+    return few + (len(transformer.blocks) - 1) * block + max(0, hints - 2) * hint, kernels
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, side: int, repeats: int = 20) -> float:
@@ -152,6 +162,18 @@ def relative(made: torch.Tensor, true: torch.Tensor) -> float:
     return float((made - true).norm() / true.norm())
 
 
+def _counted(
+    transformer: Any,  # noqa: ANN401
+    values: dict[str, Any],
+    blocks: int,
+    hints: int,
+) -> tuple[int, str]:
+    with shortened(transformer, blocks, hints), FlopCounterMode(display=False) as counter:
+        one_pass(transformer, values)
+    kernels = {str(op) for op in counter.get_flop_counts().get("Global", {})}
+    return counter.get_total_flops(), ", ".join(sorted(k for k in kernels if "attention" in k))
+
+
 def _prepare_compiler() -> None:
     """One graph per shape, room for every arm's graph, and few workers."""
     import torch._dynamo.config as tracing
@@ -163,10 +185,11 @@ def _prepare_compiler() -> None:
 
 
 def _restore(transformer: Any) -> None:  # noqa: ANN401
-    for module in transformer.modules():
-        module._compiled_call_impl = None
     if transformer.is_cache_enabled:
         transformer.disable_cache()
+    for module in transformer.modules():
+        if hasattr(vars(module).get("forward"), COMPILED):
+            del module.forward
     transformer.set_attention_backend("native")  # diffusers remembers the last for all
     transformer.reset_attention_backend()
     detach_identity(transformer)

@@ -12,8 +12,9 @@ from benchmarks.gpu_models import build
 from benchmarks.gpu_plans import RAM, carry_out, footprint_of, plans_of
 from benchmarks.gpu_record import clear
 from benchmarks.gpu_scene import scheduler, tokenizer
-from benchmarks.gpu_steps import CHEAP_ARMS, CUDNN, STOCK, Bench, errors
+from benchmarks.gpu_steps import CHEAP_ARMS, CUDNN, RARE_ARMS, STOCK, Bench, errors
 from benchmarks.gpu_whole import GUIDANCE, Run, WholeRuns
+from idvid.pipeline.placement import apply_plan
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.runtime import TEXT_ENCODER, TRANSFORMER, VAE, Machine, make_plan
 
@@ -39,7 +40,7 @@ def measure(size: Size, place: Place, record: Record) -> None:
         return
     for arm in CHEAP_ARMS:
         vace.turns((STOCK, arm))
-    vace.turns((STOCK, CHEAP_ARMS[0], STOCK, CUDNN))
+    vace.turns((STOCK, CHEAP_ARMS[0], STOCK, CUDNN, *RARE_ARMS))
     _errors(vace, size.reference_frames, _uncompiled(vace))
     _large(large, size, place, record)
     _pipelines(vace, _fastest(vace))
@@ -73,7 +74,7 @@ def _bench(model: str, size: Size, place: Place, record: Record) -> Bench | None
     what, expected = f"{model}, build", size.guesses.build
     if record.attempt(what, expected, lambda: made.append(Bench(model, size, place, record))):
         return None
-    record.attempt(f"{model}, first pass", made[0].expected(), made[0].count)
+    record.attempt(f"{model}, operations", made[0].expected(), made[0].count)
     return made[0]
 
 
@@ -103,26 +104,33 @@ def _pipelines(vace: Bench, options: VaceOptions) -> None:
     parts = {name: shared[name] for name in (TEXT_ENCODER, TRANSFORMER, VAE)}
     footprint = footprint_of(vace.model, parts, vace.size)
     whole = make_plan(footprint, _whole_card(vace.device))
-    runs = WholeRuns(vace.model, vace.size, shared, record, max(whole.peak_vram, default=0))
+    runs = WholeRuns(vace, shared, max(whole.peak_vram, default=0))
     record.attempt("whole runs, warm up", guesses.coding / 4, runs.warm_up)
-    steps = vace.size.whole_steps
-    _run(vace, runs, Run(name="stock", steps=steps, is_ours=False, options=_PLAIN))
-    _run(vace, runs, Run(name="ours", steps=steps, is_ours=True, options=options))
-    _cached(vace, runs, options)
-    _plans(vace, shared, [*plans_of(footprint), whole])
-    few = vace.size.few_steps
-    _run(
-        vace,
-        runs,
-        Run(name="ours, few steps", steps=few, is_ours=True, options=options, guidance=1.0),
-    )
+    _main_runs(vace, runs, options)
+    _plans(vace, shared, plans_of(footprint))
+
+    def put_back() -> None:
+        apply_plan(runs.stock, whole, vace.device)
+
+    if record.attempt("all weights back on the GPU", guesses.moving, put_back):
+        return  # what follows would be slow, and mean nothing
     _extras(vace, runs, options)
     if vace.transformer.dtype == torch.bfloat16:
         _plans(vace, shared, _in_fp8(footprint))
 
 
+def _main_runs(vace: Bench, runs: WholeRuns, options: VaceOptions) -> None:
+    steps = vace.size.whole_steps
+    _run(vace, runs, Run(name="stock", steps=steps, is_ours=False, options=_PLAIN))
+    _run(vace, runs, Run(name="ours", steps=steps, is_ours=True, options=options))
+    _cached(vace, runs, options)
+
+
 def _extras(vace: Bench, runs: WholeRuns, options: VaceOptions) -> None:
-    """What says how much of a difference is rounding, and how identity attention compiles."""
+    """Few steps, how much of a difference is rounding, and identity attention compiled."""
+    few = vace.size.few_steps
+    run = Run(name="ours, few steps", steps=few, is_ours=True, options=options, guidance=1.0)
+    _run(vace, runs, run)
     ours = [compiled_arm(vace.size, options.attention_backend)] if options.compile_backend else []
     _errors(vace, vace.size.request.num_frames, (*_uncompiled(vace), *ours))
     steps = vace.size.whole_steps

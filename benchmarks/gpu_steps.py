@@ -44,10 +44,9 @@ CHEAP_ARMS = (
     people_arm(1),
     people_arm(4),
     kernel_arm("_native_flash"),
-    kernel_arm("flash"),
-    kernel_arm("_flash_3"),
-    kernel_arm("sage"),
 )
+RARE_ARMS = tuple(kernel_arm(name) for name in ("flash", "_flash_3", "sage"))  # if installed
+_REACHED = 0.4  # of the matrix product's rate, guessed
 _MARGIN = 1.3  # a pass may take this much longer than the stock model's
 
 
@@ -86,7 +85,7 @@ class Bench:
         """Seconds that a pass of this arm will take, or of a like one."""
         timing = self.timings.get(arm.name, Timing())
         stock = self.timings.get(STOCK.name, Timing()).median
-        guess = self.size.guesses.first_pass if stock is None else stock * _MARGIN
+        guess = self._guess() if stock is None else stock * _MARGIN
         guess += self.size.guesses.compile if arm.options.compile_backend else 0
         return timing.median or guess
 
@@ -118,6 +117,11 @@ class Bench:
         self.operations, kernels = counted(self.transformer, self.values)
         self.timings.setdefault(STOCK.name, Timing()).kernels = kernels
         self.record.say(f"{self.model}: {self.operations / 1e12:.3g} TFLOP a pass; {kernels}")
+
+    def _guess(self) -> float:
+        """Seconds of a pass of which only the operations are known, or not even those."""
+        rate = (self.record.found.matrix_tflops or 0) * 1e12 * _REACHED
+        return self.operations / rate if self.operations and rate else self.size.guesses.first_pass
 
     def _turn(self, arm: Arm, passes: int) -> None:
         timing = self.timings[arm.name]
