@@ -128,8 +128,10 @@ def build(part: PartConfig, device: torch.device, dtype: torch.dtype) -> nn.Modu
                 model = kind.from_config(dict(part.config))
     finally:
         torch.set_default_dtype(before)
+    # transformers keeps layers in float32 beside float16 alone, diffusers beside bfloat16 too
+    kept_wide = () if part.library == "transformers" else kind._keep_in_fp32_modules or ()
     for name, weight in model.named_parameters():
-        if any(kept in name for kept in getattr(kind, "_keep_in_fp32_modules", None) or ()):
+        if any(kept in name for kept in kept_wide):
             weight.data = weight.data.float()
     return model.eval().requires_grad_(False)
 
