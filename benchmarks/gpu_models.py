@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guesses:
+    """Seconds that something may take before any of it was measured."""
+
+    build: float  # a model with fresh weights
+    first_pass: float  # of the first model; the others take what their operations say
+    compile: float
+    coding: float  # text and pixels to latents, and back
+    moving: float  # all weights between GPU and main memory and back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """Which models are measured on which video."""
 
@@ -29,11 +40,12 @@ class Size:
     request: VideoRequest
     text_tokens: int
     id_dim: int  # width of identity tokens, 16 per person
-    whole_steps: int  # of a whole run
+    reference_frames: int  # of the short video on which passes are compared with float32
+    whole_steps: int  # of a whole run; a cache computes the first four in full
     few_steps: int  # of a whole run with few steps
-    cached_steps: int  # over which a cache is measured; it computes the first four in full
     compile_backend: str
     matrix: int  # side of the matrix product that is the ceiling
+    guesses: Guesses
 
 
 _TINY = {
@@ -77,11 +89,12 @@ FULL = Size(
     request=VideoRequest(num_frames=81, height=480, width=832, num_references=2),
     text_tokens=512,
     id_dim=768,
-    whole_steps=10,
+    reference_frames=9,
+    whole_steps=8,
     few_steps=4,
-    cached_steps=16,
     compile_backend="inductor",
     matrix=8192,
+    guesses=Guesses(build=5.0, first_pass=4.0, compile=50.0, coding=14.0, moving=10.0),
 )
 TINY = Size(
     models={
@@ -89,13 +102,14 @@ TINY = Size(
         "T2V-tiny": _tiny("WanTransformer3DModel"),
     },
     request=VideoRequest(num_frames=9, height=32, width=48, num_references=2),
-    text_tokens=16,
+    text_tokens=512,  # as pipelines pad prompts, so that compiled graphs fit them too
     id_dim=16,
-    whole_steps=3,
+    reference_frames=5,
+    whole_steps=7,
     few_steps=2,
-    cached_steps=8,
     compile_backend="eager",  # traces as the other does, and compiles nothing
     matrix=256,
+    guesses=Guesses(build=0.0, first_pass=0.0, compile=0.0, coding=0.0, moving=0.0),
 )
 SIZES = {"full": FULL, "tiny": TINY}
 
@@ -114,15 +128,22 @@ def build(part: PartConfig, device: torch.device, dtype: torch.dtype) -> nn.Modu
                 model = kind.from_config(dict(part.config))
     finally:
         torch.set_default_dtype(before)
+    # transformers keeps layers in float32 beside float16 alone, diffusers beside bfloat16 too
+    kept_wide = () if part.library == "transformers" else kind._keep_in_fp32_modules or ()
     for name, weight in model.named_parameters():
-        if any(kept in name for kept in getattr(kind, "_keep_in_fp32_modules", None) or ()):
+        if any(kept in name for kept in kept_wide):
             weight.data = weight.data.float()
     return model.eval().requires_grad_(False)
 
 
-def forward_inputs(transformer: Any, size: Size, device: torch.device) -> dict[str, Any]:  # noqa: ANN401 - Wan's
-    """What one forward pass of a window reads, references included."""
-    request, dtype = size.request, transformer.dtype
+def forward_inputs(
+    transformer: Any,  # noqa: ANN401 - Wan's
+    size: Size,
+    device: torch.device,
+    request: VideoRequest | None = None,
+) -> dict[str, Any]:
+    """What one forward pass of a window reads, references included; the size's own by default."""
+    request, dtype = request or size.request, transformer.dtype
     is_vace = "vace_layers" in transformer.config
     frames = request.latent_frames + (request.num_references if is_vace else 0)
     rows, columns = request.height // 8, request.width // 8

@@ -2,144 +2,148 @@
 
 from __future__ import annotations
 
-import json
+import statistics
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from diffusers import UniPCMultistepScheduler, WanVACEPipeline
+from diffusers import WanVACEPipeline
 
-from benchmarks.gpu_arms import measured
-from benchmarks.gpu_models import build
-from idvid import runtime
+from benchmarks.gpu_arms import Arm, held, measured, one_pass, prepared
+from benchmarks.gpu_plans import on_gpu
+from benchmarks.gpu_record import Whole
+from benchmarks.gpu_scene import FPS, references, scene_of
 from idvid.conditioning.prompt import plain_prompt
 from idvid.config import GenerationSettings
-from idvid.faces.quality import ReferenceFace
-from idvid.faces.types import Face
-from idvid.pipeline.placement import apply_plan
-from idvid.pipeline.planning import BarePipeline
 from idvid.pipeline.vace import IdVidVacePipeline
-from idvid.pipeline.vace_options import VaceOptions, speed_up
+from idvid.pipeline.vace_options import VaceOptions
 from idvid.pipeline.vace_prepare import NEGATIVE_PROMPT, portraits
-from idvid.runtime import GIB, VAE
-from idvid.types import Character, Scene, StepDone, WindowDone
+from idvid.runtime import GIB
+from idvid.types import StepDone, WindowDone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from benchmarks.gpu_models import Size
+    from benchmarks.gpu_steps import Bench
 
-FPS = 16.0
-_LANDMARKS = np.array([[110, 80], [95, 82], [50, 80], [65, 82], [80, 110]], np.float32)
+GUIDANCE = 5.0
+_FULL_OF_30 = 13  # TaylorSeer computes the first four steps in full, then every third
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
-    """One whole run, from the prompt to pixels."""
+class Run:
+    """One whole run."""
 
-    model: str
-    arm: str
+    name: str
     steps: int
-    seconds: float
-    seconds_per_step: float  # from the first step's end to the last's
-    peak_gib: float | None
-    planned_gib: float | None  # what the device plan expects at most
-    difference: float | None  # mean of |pixel - stock's pixel|, of 255
+    is_ours: bool
+    options: VaceOptions
+    guidance: float = GUIDANCE
+
+    @property
+    def is_like_stock(self) -> bool:
+        """Whether it should draw what the stock pipeline draws."""
+        return self.guidance == GUIDANCE
 
 
-def whole_runs(
-    model: str, size: Size, device: torch.device, precision: torch.dtype
-) -> tuple[Whole, ...]:
-    """Run the stock pipeline and ours in turn, each once before it is counted."""
-    machine = runtime.this_machine()
-    parts = {
-        name: build(part, device, torch.float32 if name == VAE else precision)
-        for name, part in size.models[model].items()
-    }
-    plan = runtime.make_plan(BarePipeline(name=model, parts=parts).footprint(size.request), machine)
-    shared: dict[str, Any] = parts | {"tokenizer": _tokenizer(), "scheduler": _scheduler()}
-    ours, stock = IdVidVacePipeline(**shared), WanVACEPipeline(**shared)
-    stock.set_progress_bar_config(disable=True)
-    ours.options = _options(size)
-    apply_plan(ours, plan, device)
-    few = size.few_steps
-    runs: dict[str, tuple[int, Callable[[list[float]], NDArray[np.uint8]]]] = {
-        "stock": (size.whole_steps, lambda ends: _stock(stock, size, ends)),
-        "ours": (size.whole_steps, lambda ends: _ours(ours, size, size.whole_steps, 5.0, ends)),
-        "ours, few steps": (few, lambda ends: _ours(ours, size, few, 1.0, ends)),
-    }
-    rows, frames = _in_turn(model, runs, device, max(plan.peak_vram, default=0))
-    speed_up(ours.transformer, _options(size, cache="taylorseer"))
-    cached = {"ours, TaylorSeer": runs["ours"]}
-    more, _ = _in_turn(model, cached, device, 0, frames)
-    return (*rows, *more)
+class WholeRuns:
+    """The stock pipeline and ours on shared components that lie on the GPU for good."""
 
+    def __init__(self, bench: Bench, shared: dict[str, Any], planned: int) -> None:
+        self.model, self.size, self.record = bench.model, bench.size, bench.record
+        self.values, self.planned = bench.values, planned
+        self.shared, self.device = shared, shared["vae"].device
+        self.stock, self.ours = WanVACEPipeline(**shared), IdVidVacePipeline(**shared)
+        self.stock.set_progress_bar_config(disable=True)
+        self.ours.options = _options(bench.size)
+        self.drawn: NDArray[np.uint8] | None = None
 
-def _in_turn(
-    model: str,
-    runs: dict[str, tuple[int, Callable[[list[float]], NDArray[np.uint8]]]],
-    device: torch.device,
-    planned: int,
-    stock: NDArray[np.uint8] | None = None,
-) -> tuple[list[Whole], NDArray[np.uint8] | None]:
-    rows: dict[str, Whole] = {}
-    for _ in range(2):  # the first time kernels are chosen
-        for name, (steps, run) in runs.items():
-            ends: list[float] = []
-            made: list[NDArray[np.uint8]] = []
-            seconds, peak = measured(device, lambda r=run, e=ends, m=made: m.append(r(e)))
-            stock = made[0] if name == "stock" else stock
-            same = stock is not None and "few" not in name
-            rows[name] = Whole(
-                model=model,
-                arm=name,
-                steps=steps,
+    def run(self, run: Run) -> None:
+        """Carry a run out and note it."""
+        ends: list[float] = []
+        made: list[NDArray[np.uint8]] = []
+        transformer = self.shared["transformer"]
+        beside = held(self.device) - on_gpu(self.shared)
+        with prepared(transformer, Arm(name=run.name, options=run.options), self.size):
+            if run.options.compile_backend is not None:
+                one_pass(transformer, self.values)  # what compiles does so before the clock runs
+            seconds, peak = measured(self.device, lambda: made.append(self._frames(run, ends)))
+        if run.name == "stock":
+            self.drawn = made[0]
+        gaps = tuple(late - early for early, late in pairwise(ends))
+        is_plain = run.options.cache == "none"
+        self.record.found.whole.append(
+            Whole(
+                model=self.model,
+                arm=run.name,
+                steps=run.steps,
+                guidance=run.guidance,
                 seconds=seconds,
-                seconds_per_step=(ends[-1] - ends[0]) / (len(ends) - 1),
-                peak_gib=peak / GIB if peak else None,
-                planned_gib=planned / GIB if planned else None,
-                difference=_difference(made[0], stock) if same else None,
+                step_seconds=gaps,
+                seconds_at_30=_at_30(seconds, gaps, cached=not is_plain),
+                peak_gib=(peak - beside) / GIB if peak else None,
+                planned_gib=self.planned / GIB if self.planned and is_plain else None,
+                difference=self._difference(made[0]) if run.is_like_stock else None,
             )
-    return list(rows.values()), stock
+        )
 
+    def warm_up(self) -> None:
+        """One step of a short video of that size, so that no run pays for loading kernels."""
+        self._stock(1, 5, [])
 
-def _stock(pipeline: WanVACEPipeline, size: Size, ends: list[float]) -> NDArray[np.uint8]:
-    scene = _scene(size)
+    def _frames(self, run: Run, ends: list[float]) -> NDArray[np.uint8]:
+        if run.is_ours:
+            return self._ours(run, ends)
+        return self._stock(run.steps, self.size.request.num_frames, ends)
 
-    def ended(*args: Any) -> dict[str, Any]:  # noqa: ANN401 - diffusers' callback
-        ends.append(_now())
-        return args[-1]
+    def _stock(self, steps: int, num_frames: int, ends: list[float]) -> NDArray[np.uint8]:
+        scene = scene_of(self.size)
 
-    done: Any = pipeline(
-        prompt=plain_prompt(scene.prompt, scene.characters),
-        negative_prompt=NEGATIVE_PROMPT,
-        reference_images=[portraits(_references())],
-        height=size.request.height,
-        width=size.request.width,
-        num_frames=size.request.num_frames,
-        num_inference_steps=size.whole_steps,
-        guidance_scale=5.0,
-        generator=torch.Generator().manual_seed(scene.seed),
-        callback_on_step_end=ended,
-    )
-    return (done.frames[0] * 255).round().astype(np.uint8)
-
-
-def _ours(
-    pipeline: IdVidVacePipeline, size: Size, steps: int, guidance: float, ends: list[float]
-) -> NDArray[np.uint8]:
-    settings = GenerationSettings(num_steps=steps, guidance_scale=guidance)
-    frames: list[NDArray[np.uint8]] = []
-    for event in pipeline.stream(_scene(size), _references(), settings):
-        if isinstance(event, StepDone):
+        def ended(*args: Any) -> dict[str, Any]:  # noqa: ANN401 - diffusers' callback
             ends.append(_now())
-        if isinstance(event, WindowDone):
-            frames.append(event.frames)
-    return np.concatenate(frames)
+            return args[-1]
+
+        done: Any = self.stock(
+            prompt=plain_prompt(scene.prompt, scene.characters),
+            negative_prompt=NEGATIVE_PROMPT,
+            reference_images=[portraits(references())],
+            height=self.size.request.height,
+            width=self.size.request.width,
+            num_frames=num_frames,
+            num_inference_steps=steps,
+            guidance_scale=GUIDANCE,
+            generator=torch.Generator().manual_seed(scene.seed),
+            callback_on_step_end=ended,
+        )
+        return (done.frames[0] * 255).round().astype(np.uint8)
+
+    def _ours(self, run: Run, ends: list[float]) -> NDArray[np.uint8]:
+        settings = GenerationSettings(num_steps=run.steps, guidance_scale=run.guidance)
+        frames: list[NDArray[np.uint8]] = []
+        for event in self.ours.stream(scene_of(self.size), references(), settings):
+            if isinstance(event, StepDone):
+                ends.append(_now())
+            if isinstance(event, WindowDone):
+                frames.append(event.frames)
+        return np.concatenate(frames)
+
+    def _difference(self, made: NDArray[np.uint8]) -> float | None:
+        if self.drawn is None:
+            return None
+        return float(np.abs(made.astype(np.int16) - self.drawn).mean())
+
+
+def _at_30(seconds: float, gaps: tuple[float, ...], *, cached: bool) -> float:
+    """This run with 30 steps; gaps are the seconds of its second step and those after it."""
+    full = statistics.median(gaps[:3])  # a cache has not begun to predict yet
+    rest = max(0.0, seconds - sum(gaps) - full)  # text, pixels to latents and back
+    if not cached:
+        return rest + 30 * statistics.median(gaps)
+    return rest + _FULL_OF_30 * full + (30 - _FULL_OF_30) * min(gaps)
 
 
 def _now() -> float:
@@ -149,11 +153,7 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _difference(made: NDArray[np.uint8], stock: NDArray[np.uint8] | None) -> float | None:
-    return None if stock is None else float(np.abs(made.astype(float) - stock).mean())
-
-
-def _options(size: Size, cache: str = "none") -> VaceOptions:
+def _options(size: Size) -> VaceOptions:
     request = size.request
     return VaceOptions(
         width_px=request.width,
@@ -161,62 +161,4 @@ def _options(size: Size, cache: str = "none") -> VaceOptions:
         window_frames=request.num_frames,
         kept_frames=5,
         fps=FPS,
-        cache=cache,
     )
-
-
-def _scene(size: Size) -> Scene:
-    names = ("Ana", "Ben")
-    cast = tuple(
-        Character(name=name, photos=(own[0].image,))
-        for name, own in zip(names, _references(), strict=True)
-    )
-    return Scene(
-        prompt="@Ana and @Ben talk", characters=cast, seconds=size.request.num_frames / FPS, seed=0
-    )
-
-
-def _references() -> tuple[tuple[ReferenceFace, ...], ...]:
-    """Two people with one photo each; what it shows costs nothing."""
-    rng = np.random.default_rng(0)
-    face = Face(box=np.array([40, 50, 120, 130], np.float32), landmarks=_LANDMARKS, score=1.0)
-    return tuple(
-        (
-            ReferenceFace(
-                photo_index=0,
-                image=rng.integers(0, 255, (200, 160, 3), dtype=np.uint8),
-                face=face,
-                embedding=np.zeros(128, np.float32),
-            ),
-        )
-        for _ in range(2)
-    )
-
-
-def _scheduler() -> UniPCMultistepScheduler:
-    return UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-    )
-
-
-def _tokenizer() -> Any:  # noqa: ANN401 - transformers'
-    """A tokenizer of T5's kind, made on the spot: prompts are padded to one length anyway."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import T5Tokenizer
-
-    core = Tokenizer(models.Unigram())
-    core.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=120,
-        special_tokens=["<pad>", "</s>", "<unk>"],
-        unk_token="<unk>",
-        initial_alphabet=list("abcdefghijklmnopqrstuvwxyz.,"),
-        show_progress=False,
-    )
-    core.train_from_iterator(
-        ["a woman and a man talk in the park, from left to right"] * 4, trainer
-    )
-    pieces = json.loads(core.to_str())["model"]["vocab"]
-    made = T5Tokenizer(vocab=[tuple(piece) for piece in pieces], extra_ids=0)
-    made.model_max_length = 512
-    return made

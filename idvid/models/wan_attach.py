@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from idvid.models.wan_identity import WanIdentityLayers
 
 HOOK = "idvid_identity"
+COMPILED = "_torchdynamo_orig_callable"  # what torch.compile marks a function with
 _TOO_LATE = {  # prefix of a diffusers hook -> what the user did
     "group_offloading": "offloaded",
     "lazy_prefetch": "offloaded",
@@ -110,6 +111,8 @@ def too_late(transformer: WanTransformer) -> str | None:
 
 def _done_to(module: nn.Module) -> Iterator[str]:
     if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+        yield "compiled"
+    if hasattr(vars(module).get("forward"), COMPILED):  # perhaps below hooks, which copy the mark
         yield "compiled"
     for name in getattr(getattr(module, "_diffusers_hook", None), "hooks", ()):
         yield from (what for prefix, what in _TOO_LATE.items() if name.startswith(prefix))

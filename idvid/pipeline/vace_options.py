@@ -13,6 +13,7 @@ from diffusers.hooks.taylorseer_cache import TaylorSeerCacheConfig
 
 from idvid.config import CACHES, VACE_GUIDANCE, VACE_STEPS
 from idvid.errors import InputError, ModelError
+from idvid.models.wan_attach import COMPILED
 from idvid.types import Backend
 
 PATCH_PX = 16  # a video token's side: factor 8 of the autoencoder, times 2
@@ -103,7 +104,7 @@ def _check_cache(name: str) -> None:
 
 
 def speed_up(transformer: Any, options: VaceOptions) -> None:  # noqa: ANN401 - Wan's transformer
-    """Choose the attention kernel, cache and compile, in the order in which that must happen.
+    """Choose the attention kernel, compile and cache, in the order in which that must happen.
 
     Call it when LoRAs are fused, identity layers attached and the weights where they will stay.
 
@@ -118,6 +119,8 @@ def speed_up(transformer: Any, options: VaceOptions) -> None:  # noqa: ANN401 - 
                 f"The attention kernel '{options.attention_backend[:40]}' is unknown or does not "
                 "work on this machine; leave it out."
             ) from error
+    if options.compile_backend is not None:
+        _compile_blocks(transformer, options.compile_backend)
     if options.cache == "taylorseer":
         config = TaylorSeerCacheConfig(
             cache_interval=_CACHE_INTERVAL,
@@ -127,5 +130,14 @@ def speed_up(transformer: Any, options: VaceOptions) -> None:  # noqa: ANN401 - 
             cache_identifiers=_PREDICTED,
         )
         transformer.enable_cache(config)
-    if options.compile_backend is not None:
-        transformer.compile_repeated_blocks(fullgraph=True, backend=options.compile_backend)
+
+
+def _compile_blocks(transformer: Any, backend: str) -> None:  # noqa: ANN401 - Wan's transformer
+    """Compile what the repeated blocks compute, below the hooks of a cache, which no graph holds.
+
+    `compile_repeated_blocks` would take these hooks into the graph and fail.
+    """
+    for block in transformer.modules():
+        is_new = not hasattr(block.forward, COMPILED)
+        if type(block).__name__ in transformer._repeated_blocks and is_new:
+            block.forward = torch.compile(block.forward, fullgraph=True, backend=backend)

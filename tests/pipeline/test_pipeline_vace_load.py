@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from idvid.config import GenerationSettings
 from idvid.errors import InputError, ModelError
 from idvid.hub import ModelRef
-from idvid.models.wan_attach import is_attached
+from idvid.models.wan_attach import attach_identity, is_attached
 from idvid.pipeline.vace import IdVidVacePipeline
 from idvid.pipeline.vace_load import VaceModel, load_vace
-from idvid.pipeline.vace_options import VaceOptions
+from idvid.pipeline.vace_options import VaceOptions, speed_up
 
 LOCKS = GenerationSettings(method="locks", num_steps=2)
 OFF = replace(LOCKS, identity_strength=0.0)
@@ -127,6 +127,21 @@ def test_taylorseer_skips_steps_and_starts_anew_in_every_window(
     again = pipeline(vace_scene, vace_references, chosen).frames
     assert np.array_equal(cached, again)
     assert 0 < np.abs(cached.astype(int) - exact).mean() < 40
+
+
+def test_taylorseer_compiled_draws_what_it_draws_without(vace_folder, scene, vace_references):
+    chosen = replace(LOCKS, num_steps=6)
+    plain = load(vace_folder, changes={"cache": "taylorseer"})
+    expected = plain(scene, vace_references, chosen).frames
+    torch._dynamo.reset()
+    both = {"cache": "taylorseer", "compile_backend": "eager"}
+    pipeline = load(vace_folder, changes=both)
+    ours = pipeline(scene, vace_references, chosen).frames
+    assert np.abs(ours.astype(int) - expected).max() <= 1
+    speed_up(pipeline.transformer, replace(pipeline.options, cache="none"))  # placed again
+    with pytest.raises(ModelError, match="is compiled already; attach the identity layers first"):
+        attach_identity(pipeline.transformer, wan_tiny.identity_layers())
+    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize(("cache", "name"), [("first_block", "FirstBlock"), ("magcache", "MagC")])
