@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 FIRST_SHARD = 1_000  # earlier versions saw the people of lower numbers
 TRACE_SHARDS = 80
 _PLANNER = ("planner", "planner_prompt_encoder")
-_LEFT = ("step-", ".step-", "tensorboard")  # of a stage's folder: too large to bring back
 _ARCHIVES = {  # each under 16 MB
     "teacher": ("transformer",),
     "student": ("transformer_few",),
     "encoders": ("identity_encoder", "identity_bank", "prompt_encoder", "tokenizer"),
 }
+_LAST_SHEETS = 3  # of a stage
 
 
 def main() -> None:
@@ -65,20 +65,22 @@ def pack(out: Path, results: Path) -> None:
     for name, parts in _ARCHIVES.items():
         _archive(results / f"{name}.tar", [(model / part, part) for part in parts])
     plans = _planner_folder(out)
-    logs = [(plans / "model" / part, part) for part in _PLANNER]
-    logs += [(plans / "planner", "logs/planner")]
-    logs += [(out / stage, f"logs/{stage}") for stage in ("video", "distil")]
-    _archive(results / "planner.tar", logs)
+    _archive(results / "planner.tar", [(plans / "model" / part, part) for part in _PLANNER])
+    stages = {"planner": plans / "planner", "video": out / "video", "distil": out / "distil"}
+    with tarfile.open(results / "logs.tar", "w") as archive:
+        for stage, folder in stages.items():
+            sheets = sorted((folder / "sheets").glob("*.png"))[-_LAST_SHEETS:]
+            for file in (folder / "log.jsonl", *sheets):
+                if file.exists():
+                    archive.add(file, f"{stage}/{file.relative_to(folder)}")
 
 
 def _archive(path: Path, folders: list[tuple[Path, str]]) -> None:
-    """Whatever exists of the folders, without checkpoints."""
+    """Whatever exists of the folders."""
     with tarfile.open(path, "w") as archive:
         for folder, name in folders:
-            for file in sorted(folder.rglob("*")) if folder.is_dir() else ():
-                within = file.relative_to(folder)
-                if file.is_file() and not within.parts[0].startswith(_LEFT):
-                    archive.add(file, f"{name}/{within}")
+            if folder.is_dir():
+                archive.add(folder, name)
 
 
 def _train(call: TrainingRun, stage: str) -> None:
