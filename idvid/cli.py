@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", type=size, help="of VACE's video; default 832x480")
     parser.add_argument("--cache", choices=CACHES, default="none", help="skip steps of VACE")
+    parser.add_argument(
+        "--compile", action="store_true", help="VACE's blocks, for long or many clips"
+    )
     parser.add_argument("--extend", type=Path, metavar="VIDEO", help="go on from it, with VACE")
     add_extras(parser)
     _add_judge(parser)
@@ -193,7 +197,7 @@ def _generate(args: argparse.Namespace) -> None:
             full=args.full,
             seed=args.seed,
             model=args.model,
-            extras=_extras(args, cache=args.cache),
+            extras=replace(_extras(args, cache=args.cache), compiled=args.compile),
             size=args.size,
             extend=args.extend,
             judge=args.judge,

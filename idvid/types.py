@@ -94,7 +94,7 @@ class WindowDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteppedDown:
-    """Memory ran out, and the run started again on a lower device plan."""
+    """Memory ran out or compiling failed, and the run started again in a way that asks for less."""
 
     plan: str  # the name of the plan that it goes on with
     message: str  # one sentence for the user

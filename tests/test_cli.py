@@ -211,13 +211,11 @@ def test_people_writes_pictures(capsys, tmp_path):
 REFUSED = {
     "no scene": (["generate", "{tmp}/gone.json", "--out", "{tmp}"], "gone.json cannot be read"),
     "bad scene": (["check", "{tmp}/bad.json"], "not valid JSON"),
-    "no people": (
-        ["measure", "x.mp4", "--characters", "{tmp}/gone", "--out", "{tmp}"],
-        "no folder",
-    ),
+    "gone": (["measure", "x.mp4", "--characters", "{tmp}/gone", "--out", "{tmp}"], "no folder;"),
     "nobody": (["measure", "x.mp4", "--characters", "{tmp}/empty", "--out", "{tmp}"], "no folder;"),
     "no photos": (["measure", "x.mp4", "--characters", "{tmp}/bare", "--out", "{tmp}"], "0 photos"),
     "html": (["measure", "x.mp4", "--characters", "{tmp}/html", "--out", "{tmp}"], "only letters"),
+    "no compiling": (["generate", "{scene}", "--out", "{tmp}", "--compile"], "no compiled blocks"),
     "no model": (["generate", "{scene}", "--out", "{tmp}", "--model", "x"], "neither a folder"),
     "no judge": (["generate", "{scene}", "--out", "{tmp}", "--judge", "x"], "neither a folder"),
     "out is a file": (["generate", "x.json", "--out", "{tmp}/bad.json"], "bad.json cannot be made"),

@@ -1,4 +1,4 @@
-"""What may be added to a VACE model, by name: LoRA, identity adapter, cache, quantisation.
+"""What may be added to a VACE model, by name: LoRA, identity adapter, cache, compiling, quantisation.
 
 Owns the names and what they weigh. A stranger's names are of the Hub alone; how the parts get into
 a model is `idvid.pipeline.vace_load`.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from idvid import runtime
 from idvid.config import CACHES, LORA_GUIDANCE, LORA_KINDS, LORA_STEPS, QUANTISATIONS
 from idvid.errors import HubError, InputError
 from idvid.hub import ModelRef, Patience, look_up, parse_ref, size_text, split_file
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from idvid.pipeline.vace_options import VaceOptions
+    from idvid.runtime import DevicePlan
 
 LORA, ADAPTER = "LoRA", "adapter"
 FEW_STEP_SHIFT = 5.0  # flow shift that few-step LoRAs were trained for
 QUANTISERS = {"int8": "torchao", "nf4": "bitsandbytes"}  # the package of each; fp8 needs none
+COMPILER = "inductor"  # torch's own, for `extras.compiled`
 LAYERS = "identity_layers"  # the part of an adapter that joins the transformer
 HUB_PATIENCE = Patience(tries=2, connect_s=5.0, stall_s=10.0, answer_s=20.0)  # somebody is waiting
 _WEIGHTS = ".safetensors"
@@ -35,13 +38,14 @@ _FILE = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*(?<=\.safetensors)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
-    """What is added to a VACE model; made by `named_extras`."""
+    """What is added to a VACE model; `named_extras` reads all that has a name."""
 
     adapter: ModelRef | Path | None = None  # of identity attention
     lora: ModelRef | Path | None = None  # fused
     lora_file: str | None = None  # which file of it; None: the only one
     lora_kind: str = AUTO  # one of `config.LORA_KINDS`
     cache: str = "none"  # one of `config.CACHES`
+    compiled: bool = False  # the transformer's blocks
     quantise: str = "none"  # one of `config.QUANTISATIONS`
 
     @property
@@ -68,11 +72,12 @@ class Extras:
 
     def options(self, wish: VaceOptions) -> VaceOptions:
         """What a model with these makes, where `wish` is what is made without."""
-        cached = wish if self.cache == "none" else replace(wish, cache=self.cache)
+        fast = wish if self.cache == "none" else replace(wish, cache=self.cache)
+        fast = replace(fast, compile_backend=COMPILER) if self.compiled else fast
         if not self.is_few_step:
-            return cached
+            return fast
         return replace(
-            cached,
+            fast,
             flow_shift=FEW_STEP_SHIFT,
             num_steps=LORA_STEPS,
             guidance_scale=LORA_GUIDANCE,
@@ -165,6 +170,41 @@ def missing_library(quantise: str) -> str:
         f"{quantise} weights need the package {library}, which is not installed; run "
         f"pip install {library}, or choose fp8 or none."
     )
+
+
+def why_not_compiled(extras: Extras, plan: DevicePlan | None) -> str:
+    """Why blocks cannot be compiled here, in a sentence; empty if they can or need not be.
+
+    Args:
+        extras: What is asked for.
+        plan: How the model would lie here; None: on no CUDA GPU.
+    """
+    if not extras.compiled:
+        return ""
+    if runtime.on_zero_gpu():
+        return (
+            "A ZeroGPU Space would compile again for every video, which takes longer than it saves; "
+            "leave compile out, or duplicate the Space onto a GPU of its own."
+        )
+    if plan is None or not plan.peak_vram:
+        return "Compiled blocks need a CUDA GPU, and this would run without one; leave compile out."
+    return _why_not_on_gpu(extras, plan)
+
+
+def _why_not_on_gpu(extras: Extras, plan: DevicePlan) -> str:
+    if extras.quantise != "none":
+        return (
+            f"Compiled blocks are not known to work with {extras.quantise} weights; leave out compile or "
+            "quantise."
+        )
+    if not plan.is_whole:
+        return (
+            f"Compiled blocks need the whole transformer on one GPU, and plan {plan.name} has only "
+            "parts of it there; leave compile out, or ask for a smaller size or model."
+        )
+    if not runtime.has_c_compiler():
+        return "Compiled blocks need a C compiler; install gcc, or leave compile out."
+    return ""
 
 
 def additions(extras: Extras) -> tuple[Addition, ...]:

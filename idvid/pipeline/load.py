@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from idvid.errors import HubError, InputError, ModelError
@@ -65,7 +65,7 @@ class LoadedModel:
         cancelled: Callable[[], bool],
         before: NDArray[np.uint8] | None = None,
     ) -> Generator[StepDone | WindowDone | SteppedDown, None, None]:
-        """The pipeline's events; where memory runs out, once more on the next lower plan.
+        """The pipeline's events; once more on a lower plan or uncompiled where that is the way out.
 
         Args:
             scene: prompt, characters, length and seed.
@@ -84,8 +84,12 @@ class LoadedModel:
             call = partial(call, before=before)
         if self.plan is None:
             yield from call()
-        else:
-            yield from run_with_plan(self._current_plan, call, self.place)
+            return
+        from idvid.pipeline.vace_compiled import or_uncompiled  # imports torch
+
+        pipeline: Any = self.pipeline  # only VACE has a plan
+        compiled = partial(or_uncompiled, pipeline, self._current_plan, call)
+        yield from run_with_plan(self._current_plan, compiled, self.place)
 
     def _current_plan(self) -> DevicePlan:
         assert self.plan is not None, "only models with a plan ask"
@@ -110,12 +114,13 @@ class LoadedModel:
 
         return suited(self.backend, settings, num_steps, guidance_scale)
 
-    def place(self, plan: DevicePlan) -> None:
-        """Move the weights to where another plan wants them."""
+    def place(self, plan: DevicePlan) -> str:
+        """Move the weights to where another plan wants them; what else that changes, in a sentence."""
         from idvid.pipeline.vace_load import place_again
 
-        place_again(self.pipeline, plan)  # pyright: ignore[reportArgumentType] - only VACE has a plan
+        said = place_again(self.pipeline, plan)  # pyright: ignore[reportArgumentType] - only VACE has a plan
         self.plan = plan
+        return said
 
 
 def loaded_model(number: int) -> LoadedModel:

@@ -37,6 +37,7 @@ def run_record(model: LoadedModel, scene: Scene, settings: GenerationSettings) -
         "model": _part(model, MODEL, model.choice.source),
         "added": added,
         "cache": extras.cache,
+        "compile": extras.compiled,
         "quantise": extras.quantise,
         "plan": None if model.plan is None else model.plan.name,
         "flow_shift": None if options is None else options.shift,

@@ -20,12 +20,15 @@ from idvid.hub import ModelRef, local_path
 from idvid.models.wan_adapter import load_wan_adapter
 from idvid.pipeline.placement import apply_plan
 from idvid.pipeline.vace import IdVidVacePipeline
+from idvid.pipeline.vace_compiled import uncompile
 from idvid.pipeline.vace_options import VaceOptions, speed_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from idvid.runtime import DevicePlan
+
+_NO_LONGER_COMPILED = "Its blocks are no longer compiled, for that plan moves them in parts."
 
 Source = ModelRef | Path | str
 
@@ -82,16 +85,23 @@ def load_vace(
     return pipeline
 
 
-def place_again(pipeline: IdVidVacePipeline, plan: DevicePlan) -> None:
+def place_again(pipeline: IdVidVacePipeline, plan: DevicePlan) -> str:
     """Move the weights to where another plan wants them, and be fast again there.
+
+    Returns:
+        a sentence on what is not as fast as before; empty if all is.
 
     Raises:
         ModelError: a transformer that is to be split does not fit on the GPUs.
     """
     if pipeline.transformer.is_cache_enabled:
         pipeline.transformer.disable_cache()  # its hooks would lie below those of the plan
+    loses = pipeline.options.compile_backend is not None and not plan.is_whole
+    if loses:
+        uncompile(pipeline)
     apply_plan(pipeline, plan)
     speed_up(pipeline.transformer, pipeline.options)
+    return _NO_LONGER_COMPILED if loses else ""
 
 
 def fuse_lora(pipeline: IdVidVacePipeline, folder: Path, file: str | None = None) -> None:

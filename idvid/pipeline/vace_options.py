@@ -29,6 +29,7 @@ _SKIPPED = [r"blocks\.\d+", r"vace_blocks\.\d+"]
 _PREDICTED = ["proj_out"]
 _WARM_UP_STEPS = 4
 _CACHE_INTERVAL = 3
+_MAX_GRAPHS = 64  # sizes of windows, numbers of people, with and without identity: 8 are too few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +136,10 @@ def speed_up(transformer: Any, options: VaceOptions) -> None:  # noqa: ANN401 - 
 def _compile_blocks(transformer: Any, backend: str) -> None:  # noqa: ANN401 - Wan's transformer
     """Compile what the repeated blocks compute, below the hooks of a cache, which no graph holds.
 
-    `compile_repeated_blocks` would take these hooks into the graph and fail.
+    `compile_repeated_blocks` would take these hooks into the graph and fail. A second size of video
+    makes a graph for all sizes.
     """
+    torch._dynamo.config.recompile_limit = _MAX_GRAPHS
     for block in transformer.modules():
         is_new = not hasattr(block.forward, COMPILED)
         if type(block).__name__ in transformer._repeated_blocks and is_new:

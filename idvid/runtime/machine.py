@@ -3,11 +3,13 @@
 IDVID_DEVICE   cpu, cuda, cuda:1 or mps; default: the first CUDA device, else the CPU
 IDVID_MODEL    the model to load at first, see `asked_model`
 IDVID_THREADS  CPU threads for torch; default: the cores that this process may use
+CC             the C compiler; default: gcc or clang
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +87,11 @@ def has_fast_bf16() -> bool:
 
     found = torch.cpu.get_capabilities()
     return any(bool(found.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+def has_c_compiler() -> bool:
+    """Whether Triton, which makes compiled kernels for GPUs, finds the compiler that it needs."""
+    return bool(os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang"))
 
 
 def generator(seed: int, device: torch.device) -> torch.Generator:

@@ -84,6 +84,12 @@ class DevicePlan:
     fallbacks: tuple[DevicePlan, ...] = ()  # lower plans, the next one first; they hold none
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the transformer lies on one GPU in one piece while it computes."""
+        layout = self.layout
+        return bool(self.peak_vram) and not layout.shares and TRANSFORMER not in layout.streamed
+
+    @property
     def sentence(self) -> str:
         """The plan for a user."""
         where = f"up to {gib(max(self.peak_vram))} of GPU memory and " if self.peak_vram else ""

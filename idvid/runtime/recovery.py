@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def run_with_plan(
     current: Callable[[], DevicePlan],
-    call: Callable[[], Iterator[StepDone | WindowDone]],
-    place: Callable[[DevicePlan], None],
+    call: Callable[[], Iterator[Event]],
+    place: Callable[[DevicePlan], str | None],
 ) -> Generator[Event, None, DevicePlan]:
     """The events of a run, which starts again on the next lower plan if memory runs out.
 
@@ -31,7 +31,7 @@ def run_with_plan(
     Args:
         current: What the model is placed by when it is asked; another run may have stepped down.
         call: Starts the run from its beginning.
-        place: Places the model by another plan.
+        place: Places the model by another plan; a sentence on what else that changes is passed on.
 
     Yields:
         The run's own events, and `SteppedDown` where the plan changed.
@@ -54,11 +54,9 @@ def run_with_plan(
     plan = current()
     lower = step_down(plan)
     give_back()
-    place(lower)
-    yield SteppedDown(
-        plan=lower.name,
-        message=f"Out of memory with plan {plan.name}; going on with {lower.sentence}",
-    )
+    also = place(lower)
+    said = f"Out of memory with plan {plan.name}; going on with {lower.sentence}"
+    yield SteppedDown(plan=lower.name, message=" ".join(filter(None, (said, also))))
     for event in _until_full(call()):
         if event is None:
             raise ModelError(
@@ -71,8 +69,8 @@ def run_with_plan(
 
 
 def _until_full(
-    events: Iterator[StepDone | WindowDone],
-) -> Iterator[StepDone | WindowDone | None]:
+    events: Iterator[Event],
+) -> Iterator[Event | None]:
     """The events, and None last if memory ran out; its error is let go, for it holds tensors."""
     full = False
     try:

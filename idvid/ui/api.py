@@ -40,6 +40,7 @@ class Settings(TypedDict, total=False):
     lora_kind: str
     adapter: str
     cache: str
+    compile: bool
     quantise: str
     judge: str
 
@@ -51,6 +52,7 @@ class ModelOptions(TypedDict, total=False):
     lora_kind: str
     adapter: str
     cache: str
+    compile: bool
     quantise: str
     judge: str
 
@@ -98,7 +100,7 @@ class Api:
         """Generate a video of up to eight named people who keep the identity of their photos.
 
         Streams one event after another. `stage` is "wait", "references", "plan" (memory ran
-        out, and the run starts again as `message` says), "step", "chunk"
+        out or compiling failed, and the run starts again as `message` says), "step", "chunk"
         (`chunk`: MPEG-TS, playable one after the other), "similarity" (new points per person as
         [seconds, similarity or null]; the report has the last word), "done" (`video`: mp4, `report`, and
         `run`: models with their commits, and settings; one per method), "end".
@@ -179,7 +181,8 @@ class Api:
             options: For VACE models: lora, a LoRA as owner/name on the Hub, and :FILE where it holds
                 several, or the file's address there; lora_kind, few-step (4 steps, guidance 1, flow
                 shift 5), style (the model's own) or auto (by what its name says); adapter, an identity adapter as owner/name;
-                cache, none or taylorseer; quantise, none, int8, fp8 or nf4. For all: judge, who
+                cache, none or taylorseer; compile, true to compile its blocks; quantise, none, int8,
+                fp8 or nf4. For all: judge, who
                 measures: bundled, auraface, or buffalo_l and antelopev2 for non-commercial research
                 only.
         """

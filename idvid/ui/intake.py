@@ -6,6 +6,7 @@ What came in is never repeated in a message.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -80,6 +81,7 @@ class OptionsRequest(BaseModel):
     lora_kind: Annotated[str, Field(max_length=MAX_SOURCE)] = LORA_KINDS[0]
     adapter: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
     cache: Annotated[str, Field(max_length=MAX_SOURCE)] = "none"
+    compile: bool = False
     quantise: Annotated[str, Field(max_length=MAX_SOURCE)] = "none"
     judge: Annotated[str, Field(max_length=MAX_SOURCE)] = text.BUNDLED_JUDGE
 
@@ -99,7 +101,7 @@ class OptionsRequest(BaseModel):
             quantise=self.quantise,
             is_public=True,
         )
-        return Wish(model=model, extras=extras, judge=self.judge)
+        return Wish(model=model, extras=replace(extras, compiled=self.compile), judge=self.judge)
 
 
 class LoadRequest(BaseModel):
@@ -148,13 +150,16 @@ RULES = {
     "methods": text.METHOD_COUNT,
     "settings": (
         "Settings may hold identity_strength, num_steps, guidance_scale, few_steps, model, extend, "
-        "lora, lora_kind, adapter, cache, quantise and judge, no more."
+        "lora, lora_kind, adapter, cache, compile, quantise and judge, no more."
     ),
-    "options": "Options may hold lora, lora_kind, adapter, cache, quantise and judge, no more.",
+    "options": (
+        "Options may hold lora, lora_kind, adapter, cache, compile, quantise and judge, no more."
+    ),
     "lora": "The LoRA must be owner/name on the Hub, and :FILE where it holds several.",
     "lora_kind": f"The kind of the LoRA must be one of {', '.join(LORA_KINDS)}.",
     "adapter": "The adapter must be owner/name on the Hub.",
     "cache": f"The cache must be one of {', '.join(CACHES)}.",
+    "compile": "compile must be true or false.",
     "quantise": f"The quantisation must be one of {', '.join(QUANTISATIONS)}.",
     "judge": f"The judge must be one of {', '.join(text.JUDGE_LABELS)}.",
     "extend": "What to go on from must be one uploaded video.",

@@ -172,7 +172,7 @@ def wire_models(handlers: ModelHandlers, quiet: dict[str, Any]) -> None:
     form.suggestions.wire(quiet)
     menu.name.change(handlers.look, asked, shown, **quiet)
     boxes = controls.lora, controls.adapter
-    choices = controls.lora_kind, controls.cache, controls.quantise
+    choices = controls.lora_kind, controls.cache, controls.compiled, controls.quantise
     # One event for all, and the latest kept: answers to several would arrive in any order, and one
     # that comes while another is under way would be dropped.
     gr.on(

@@ -64,7 +64,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
-    """Memory ran out, and the run goes on with a lower device plan."""
+    """Memory ran out or compiling failed, and the run goes on in a way that asks for less."""
 
     method: str  # at work when that happened
     message: str
@@ -148,6 +148,8 @@ def run(
         judge = engine.judge(request.wish.judge, model)
         about = engine.about_judge(request.wish.judge, judge)
         yield Checked(findings=checked.findings, unknown_words=unknown, judge=about)
+        if model.choice.extras.compiled:
+            yield Waiting(message=text.COMPILING)
         before = None if request.ending is None else engine.ending(request.ending, model)
         settings = suited(request, model)
         meter = partial(engine.meter, request.scene, checked, judge)

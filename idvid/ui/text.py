@@ -108,6 +108,8 @@ ADAPTER_LABEL = "Identity adapter (optional)"
 ADAPTER_INFO = "An adapter on the Hub that idvid trained for this model."
 CACHE_LABEL, QUANTISE_LABEL = "Cache", "Quantised weights"
 CACHE_INFO = "Taylorseer: about half the work, small changes."
+COMPILED_LABEL = "Compiled blocks"
+COMPILED_INFO = "A slow first step, then a fifth less time; for long or many videos, needs a GPU."
 QUANTISE_INFO = "Less GPU memory, small changes; needs a GPU."
 ENDING_LABEL = "Go on from the end of this video (optional)"
 JUDGE_LABEL = "Who measures (the judge)"
@@ -126,6 +128,7 @@ IDLE = "Press Generate to begin."
 QUEUED = "Waiting for a free place ..."
 CHECKING = "Looking at the photos ..."
 STARTED = "Making the first pictures ..."
+COMPILING = "Making the first pictures; the first step may take a minute, for it compiles ..."
 STOPPED = "Stopped. What was finished is kept."
 STOPPED_EMPTY = "Stopped before the first pictures were finished."
 STOPPING = "Stopping ..."
@@ -191,7 +194,7 @@ def method_name(method: str) -> str:
 
 
 def replanned(method: str, message: str) -> str:
-    """Memory ran out while one of the methods was at work."""
+    """Memory ran out or compiling failed while one of the methods was at work."""
     return f"{method_name(method)}: {message}"
 
 

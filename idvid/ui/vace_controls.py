@@ -1,4 +1,4 @@
-"""What a VACE model can be given beside the scene: LoRA, adapter, cache, quantisation, a video.
+"""What a VACE model can be given beside the scene: LoRA, adapter, cache, compiling, quantisation, a video.
 
 Shown only while a model is chosen that takes them; hidden, they are empty.
 """
@@ -31,6 +31,7 @@ class VaceControls:
     lora_kind: gr.Dropdown
     adapter: gr.Textbox
     cache: gr.Dropdown
+    compiled: gr.Checkbox
     quantise: gr.Dropdown
     ending: gr.File
 
@@ -42,6 +43,7 @@ class VaceControls:
             "lora_kind": self.lora_kind,
             "adapter": self.adapter,
             "cache": self.cache,
+            "compile": self.compiled,
             "quantise": self.quantise,
         }
 
@@ -93,6 +95,9 @@ def build_controls() -> VaceControls:
                 min_width=140,
                 elem_id="quantise",
             )
+        compiled = gr.Checkbox(
+            value=False, label=text.COMPILED_LABEL, info=text.COMPILED_INFO, elem_id="compiled"
+        )
         ending = gr.File(
             label=text.ENDING_LABEL,
             file_types=["video"],
@@ -105,6 +110,7 @@ def build_controls() -> VaceControls:
         lora_kind=lora_kind,
         adapter=adapter,
         cache=cache,
+        compiled=compiled,
         quantise=quantise,
         ending=ending,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -164,9 +165,10 @@ def test_an_adapter_and_a_lora_are_added_on_the_way_into_memory(vace_folder, tmp
 
 def test_extras_are_refused_where_nothing_takes_them(tiny_folder):
     loader = Loader()
-    extras = named_extras(lora="a/b", quantise="fp8")
+    extras = replace(named_extras(lora="a/b", quantise="fp8"), compiled=True)
+    refusal = "take no LoRA and no compiled blocks and no quantisation; leave that out"
     for name in (str(tiny_folder), "bundled"):
-        with pytest.raises(ModelError, match="take no LoRA and no quantisation; leave that out"):
+        with pytest.raises(ModelError, match=refusal):
             use(loader, name, extras)
 
 

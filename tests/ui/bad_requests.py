@@ -102,6 +102,9 @@ BAD_OPTIONS = [  # of a model, in `/load_model` and in the settings of `/generat
     {"adapter": None},
     {"cache": "first_block"},
     {"cache": ["taylorseer"]},
+    {"compile": "inductor"},
+    {"compile": 1},
+    {"compile": None},
     {"quantise": "int2"},
     {"quantise": 8},
     {"judge": "/etc"},
@@ -178,6 +181,7 @@ BAD_REQUESTS = [
     {"settings": {"extend": [1]}},
     {"settings": {"lora": "someone/some-lora"}},  # the bundled model takes none
     {"settings": {"cache": "taylorseer"}},
+    {"settings": {"compile": True}},
     {"settings": {"quantise": "fp8"}},
     {"characters": []},
     {"characters": "abc"},

@@ -112,8 +112,9 @@ def test_the_same_through_the_api(vace_server, photos, clip, tmp_path):
     said = client.predict(model=REPO, options=options, api_name="/describe_model")
     assert LORA in said["facts"]["LoRA"]
     assert ADAPTER in said["facts"]["Adapter"]
-    refused = client.predict(model=REPO, options={"quantise": "fp8"}, api_name="/describe_model")
-    assert not refused["fits"]
+    for more in ({"quantise": "fp8"}, {"compile": True}):
+        refused = client.predict(model=REPO, options=more, api_name="/describe_model")
+        assert not refused["fits"]
     job = client.submit(model=REPO, options=options, api_name="/load_model")
     assert job.result(timeout=120)["stage"] == "ready"
     people = [
@@ -197,6 +198,12 @@ def add_parts(visit, clip):
     page.get_by_role("option", name="taylorseer").click()
     facts = page.locator("#model-facts", has_text=f"{LORA}: apache-2.0")
     facts.wait_for(timeout=30 * SECOND_MS)
+    compiled = page.get_by_label("Compiled blocks")
+    compiled.check()
+    refusal = "Compiled blocks need a CUDA GPU"
+    page.locator("#model-facts", has_text=refusal).wait_for(timeout=30 * SECOND_MS)
+    compiled.uncheck()
+    facts.filter(has_not_text=refusal).wait_for(timeout=30 * SECOND_MS)
     assert f"{ADAPTER}: apache-2.0" in facts.inner_text()
     page.locator("#judge input").click()
     page.get_by_role("option", name="buffalo_l").click()

@@ -9,6 +9,7 @@ from rendered_people import RenderedPeopleEngine, loader_of
 from idvid.config import GenerationSettings
 from idvid.errors import IdvidError, InputError, ModelError
 from idvid.pipeline.backend import MINI
+from idvid.pipeline.extras import NOTHING_ADDED
 from idvid.pipeline.loader import BUSY, Loader
 from idvid.types import SteppedDown
 from idvid.ui import text
@@ -252,6 +253,17 @@ def test_a_full_memory_is_said_on_the_page_and_in_the_api(engine, pipeline, scen
     assert public_event(replanned)["method"] == "none"
     assert public_event(replanned)["message"] == "Text only: Out of memory; going on."
     assert frame_count(of(Finished, events)[0].video) == 12
+
+
+def test_a_run_that_compiles_says_that_it_begins_slowly(monkeypatch, engine, scene, tmp_path):
+    monkeypatch.setattr("idvid.pipeline.offers._refusal", lambda _: "")
+    request = ask(scene, "none")
+    compiled = replace(request, wish=Wish(extras=replace(NOTHING_ADDED, compiled=True)))
+    for asked, is_said in ((request, False), (compiled, True)):
+        folder = tmp_path / str(is_said)
+        folder.mkdir()
+        waiting = of(Waiting, run(asked, engine, folder, never))
+        assert (text.COMPILING in [each.message for each in waiting]) is is_said
 
 
 def test_only_a_model_that_can_goes_on_from_a_video(engine, scene, tmp_path):
