@@ -38,6 +38,10 @@ PLAN_FEATURES = 4 * FOURIER_BANDS + 2 * NUM_LANDMARKS + 1
 # A person in face units: standard deviations of the soft region to the side, up and down.
 REGION_SIDE, REGION_UP, REGION_DOWN = 0.6, 0.6, 1.0
 REGION_CENTRE_V = 0.15
+# What expressions change: both eyes with their brows, and the mouth. Middle u, v and spread along u, v.
+_FEATURES = ((-0.26, -0.14, 0.16, 0.14), (0.26, -0.14, 0.16, 0.14), (0.0, 0.52, 0.2, 0.15))
+# The video model shows half of a smile, a frown or a moved brow (docs/log.md); jaw, lids and gaze as planned.
+_EMPHASIS = {"smile": 2.0, "frown": 2.0, "brow_raise": 2.0, "brow_lower": 2.0}
 
 
 def template(like: Tensor) -> Tensor:
@@ -90,6 +94,18 @@ def from_standardised(values: Tensor) -> Tensor:
     """The inverse of `standardised`."""
     shift, scale = values.new_tensor((_EXPRESSION_SHIFT, _EXPRESSION_SCALE))
     return values * scale + shift
+
+
+def emphasised(expression: Tensor) -> Tensor:
+    """Expressions (..., NUM_EXPRESSION) as the video model must be told them to show what is planned."""
+    return expression * expression.new_tensor([_EMPHASIS.get(name, 1.0) for name in EXPRESSION])
+
+
+def on_features(face_uv: Tensor) -> Tensor:
+    """1 on eyes, brows and mouth, falling to 0 away from them: (...) of coordinates (..., 2)."""
+    features = face_uv.new_tensor(_FEATURES)
+    offset = (face_uv[..., None, :] - features[:, :2]) / features[:, 2:]
+    return (-0.5 * offset.square().sum(-1)).exp().amax(-1)
 
 
 def region_distance(face_uv: Tensor) -> Tensor:

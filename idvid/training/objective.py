@@ -13,7 +13,13 @@ import torch
 from einops import rearrange
 from torch.nn import functional
 
-from idvid.models.face_plan import face_frame, region_distance, to_face, token_centres
+from idvid.models.face_plan import (
+    face_frame,
+    on_features,
+    region_distance,
+    to_face,
+    token_centres,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +29,6 @@ if TYPE_CHECKING:
 LEVEL_MEAN, LEVEL_SPREAD = -0.2, 1.0  # of the logit of t
 MIN_NOISE = 0.05  # the velocity's divisor never falls below
 MAX_SLOTS = 8
-# What expressions change, in face coordinates: both eyes with their brows, and the mouth. Middle u, v and
-# spread along u, v.
-_FEATURES = ((-0.26, -0.14, 0.16, 0.14), (0.26, -0.14, 0.16, 0.14), (0.0, 0.52, 0.2, 0.15))
 
 
 def logit_normal(shape: Sequence[int], generator: Generator) -> Tensor:
@@ -130,16 +133,9 @@ def face_weight(
     # Twice the distance: the region reaches over hair and shoulders, the weight should not.
     region = extra * (-2 * region_distance(face_uv)).exp()
     if detail:
-        region = region + detail * _on_features(face_uv)
+        region = region + detail * on_features(face_uv)
     weight = 1 + (region * is_visible[..., None]).amax(1)
     return rearrange(weight, "b t (h w) -> b t 1 h w", h=size[0])
-
-
-def _on_features(face_uv: Tensor) -> Tensor:
-    """1 on eyes, brows and mouth, falling to 0 away from them: (...) of coordinates (..., 2)."""
-    features = face_uv.new_tensor(_FEATURES)
-    offset = (face_uv[..., None, :] - features[:, :2]) / features[:, 2:]
-    return (-0.5 * offset.square().sum(-1)).exp().amax(-1)
 
 
 def draw_slots(is_character: Tensor, shuffle_share: float, generator: Generator) -> Tensor:

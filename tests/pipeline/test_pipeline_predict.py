@@ -1,0 +1,70 @@
+"""What anchors hold of a prediction, and what they leave to the model."""
+
+import torch
+
+from idvid.config import EXPRESSION
+from idvid.models.conditions import Conditions, Identity
+from idvid.models.face_plan import emphasised, template
+from idvid.pipeline.predict import Steering, predictor
+
+ROWS = COLUMNS = 40  # of tokens, two latents each
+FACE = 0.3  # of the frame's height
+
+
+class Silent:
+    """A transformer that predicts zeros."""
+
+    def prepare(self, *_):
+        return None
+
+    def __call__(self, noisy, *_):
+        return torch.zeros_like(noisy)
+
+
+def conditions(is_visible=True):
+    anchors = torch.ones(1, 1, 13, 2 * ROWS, 2 * COLUMNS)  # all known, all covered
+    return Conditions(
+        time_s=torch.zeros(1, 1),
+        prompt=None,
+        landmarks=(template(torch.zeros(1)) * FACE + 0.5).expand(1, 1, 1, 5, 2),
+        expression=torch.zeros(1, 1, 1, len(EXPRESSION)),
+        is_visible=torch.tensor([[[is_visible]]]),
+        slots=torch.zeros(1, 1, dtype=torch.long),
+        identity=Identity(
+            memory=torch.zeros(1, 1, 8),
+            owner=torch.zeros(1, 1, dtype=torch.long),
+            anchors=anchors,
+            is_given=torch.ones(1, dtype=torch.bool),
+        ),
+    )
+
+
+def held(given, hold_until=1.0):
+    predict = predictor(Silent(), given, given, (ROWS, COLUMNS), Steering(hold_until=hold_until))
+    return predict(torch.randn(1, 1, 12, 2 * ROWS, 2 * COLUMNS), torch.zeros(1, 1))[0, 0, 0]
+
+
+def at(values, u, v):
+    row, column = (round((0.5 + FACE * c) * 2 * ROWS - 0.5) for c in (v, u))
+    return float(values[row, column])
+
+
+def test_anchors_hold_a_face_but_leave_its_eyes_and_mouth_to_the_model():
+    values = held(conditions())
+    nose, cheek, hair = at(values, 0.0, 0.2), at(values, -0.5, 0.2), at(values, 0.0, -0.9)
+    eyes, mouth = at(values, 0.26, -0.1), at(values, 0.0, 0.5)
+    assert min(nose, cheek, hair) > 0.8
+    assert max(eyes, mouth) < 0.1
+
+
+def test_who_is_not_seen_frees_nothing_and_no_hold_holds_nothing():
+    assert torch.equal(held(conditions(is_visible=False)), torch.ones(2 * ROWS, 2 * COLUMNS))
+    assert torch.equal(held(conditions(), hold_until=0.0), torch.zeros(2 * ROWS, 2 * COLUMNS))
+
+
+def test_weakly_drawn_expressions_are_told_louder_and_neutral_stays_neutral():
+    plan = torch.full((1, len(EXPRESSION)), 0.5)
+    told = dict(zip(EXPRESSION, emphasised(plan)[0].tolist(), strict=True))
+    assert told["smile"] == told["frown"] == 1.0
+    assert told["jaw_open"] == told["lids_close"] == told["gaze_up"] == 0.5
+    assert not emphasised(torch.zeros(1, len(EXPRESSION))).any()
