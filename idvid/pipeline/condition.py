@@ -9,7 +9,6 @@ import torch
 
 from idvid.conditioning.references import anchor_frames, encode_anchors
 from idvid.models.conditions import Conditions, Identity
-from idvid.models.face_plan import emphasised
 from idvid.models.face_planner import to_expression
 from idvid.pipeline.backend import HEIGHT_PX, WIDTH_PX
 from idvid.pipeline.plan import plan_landmarks
@@ -57,7 +56,7 @@ def window_conditions(
         time_s=time_s,
         prompt=prepared.prompt,
         landmarks=_from_px(landmarks),
-        expression=emphasised(to_expression(states))[None],
+        expression=to_expression(states)[None],
         is_visible=is_visible[None],
         slots=prepared.slots,
         identity=identity,

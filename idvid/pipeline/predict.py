@@ -5,12 +5,18 @@ Sampling and the teacher of distillation share it, so that a student learns what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from idvid.config import FEW_STEPS, FULL_STEPS
 from idvid.errors import InputError
-from idvid.models.face_plan import face_frame, on_features, to_face, token_centres
+from idvid.models.face_plan import (
+    emphasised,
+    face_frame,
+    on_features,
+    to_face,
+    token_centres,
+)
 from idvid.pipeline.denoise import ahead, guide, hold
 
 if TYPE_CHECKING:
@@ -84,7 +90,9 @@ def predictor(
         steering: guidance and hold.
     """
     scale = steering.scale
-    full = transformer.prepare(conditions, *grid)
+    # Guidance's second pass reads the plan as it is: told louder too, it would take back what it adds.
+    told = replace(conditions, expression=emphasised(conditions.expression))
+    full = transformer.prepare(told, *grid)
     bare = full if scale == 1 else transformer.prepare(plain, *grid)
 
     def predict(noisy: Tensor, level: Tensor) -> Tensor:

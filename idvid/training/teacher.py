@@ -13,7 +13,6 @@ from idvid.conditioning.text import encode_prompt
 from idvid.errors import ModelError
 from idvid.methods import METHODS
 from idvid.models.checkpoint import STUDENT, load_part
-from idvid.models.face_plan import emphasised
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.models.video_transformer import PATCH
 from idvid.pipeline.predict import Steering, predictor, student_steering
@@ -47,11 +46,7 @@ class Teacher:
         """What both transformers read."""
         conditions = conditions_of(self.parts, batch)
         assert conditions.identity is not None, "training clips have references"
-        return replace(
-            conditions,
-            expression=emphasised(conditions.expression),
-            identity=replace(conditions.identity, strength=strength),
-        )
+        return replace(conditions, identity=replace(conditions.identity, strength=strength))
 
     @torch.no_grad()
     def predict(self, conditions: Conditions, batch: VideoBatch) -> Predict:

@@ -1,5 +1,7 @@
 """What anchors hold of a prediction, and what they leave to the model."""
 
+from dataclasses import replace
+
 import torch
 
 from idvid.config import EXPRESSION
@@ -66,5 +68,21 @@ def test_weakly_drawn_expressions_are_told_louder_and_neutral_stays_neutral():
     plan = torch.full((1, len(EXPRESSION)), 0.5)
     told = dict(zip(EXPRESSION, emphasised(plan)[0].tolist(), strict=True))
     assert told["smile"] == told["frown"] == 1.0
-    assert told["jaw_open"] == told["lids_close"] == told["gaze_up"] == 0.5
+    assert 0.5 < told["jaw_open"] == told["lids_close"] == told["gaze_up"] < 0.7
     assert not emphasised(torch.zeros(1, len(EXPRESSION))).any()
+
+
+def test_guidance_adds_to_expressions_and_takes_none_back():
+    """Told the same in both passes, a scale above 1 would subtract what the plain pass draws of it."""
+
+    class Mirror(Silent):
+        def prepare(self, given, *_):
+            return float(given.expression[0, 0, 0, 0])  # a smile
+
+        def __call__(self, noisy, _level, smile):
+            return torch.full_like(noisy, smile)
+
+    given = replace(conditions(), expression=torch.full((1, 1, 1, len(EXPRESSION)), 0.5))
+    predict = predictor(Mirror(), given, given, (ROWS, COLUMNS), Steering(scale=4.0))
+    clean = predict(torch.randn(1, 1, 12, 2 * ROWS, 2 * COLUMNS), torch.zeros(1, 1))
+    assert clean.unique().tolist() == [0.5 + 4 * (1.0 - 0.5)]
