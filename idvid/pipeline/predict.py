@@ -10,25 +10,18 @@ from typing import TYPE_CHECKING
 
 from idvid.config import FEW_STEPS, FULL_STEPS
 from idvid.errors import InputError
-from idvid.models.face_plan import (
-    emphasised,
-    face_frame,
-    on_features,
-    to_face,
-    token_centres,
-)
+from idvid.models.face_plan import emphasised
 from idvid.pipeline.denoise import ahead, guide, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from torch import Tensor
 
     from idvid.config import GenerationSettings
     from idvid.methods import Method
     from idvid.models.checkpoint import BundledModel
-    from idvid.models.conditions import Conditions
+    from idvid.models.conditions import Conditions, Identity
     from idvid.models.video_transformer import VideoTransformer
 
 
@@ -100,25 +93,14 @@ def predictor(
         if scale != 1:
             clean = guide(clean, transformer(noisy, level, bare).float(), scale)
         held_at = ahead(level, steering.hold_ahead) if steering.hold_ahead else level
-        return _held(clean, conditions, held_at, steering.hold_until)
+        return _held(clean, conditions.identity, held_at, steering.hold_until)
 
     return predict
 
 
-def _held(clean: Tensor, conditions: Conditions, level: Tensor, until: float) -> Tensor:
-    """The prediction held by the anchors, but for eyes, brows and mouths: theirs are the photos'."""
-    identity = conditions.identity
+def _held(clean: Tensor, identity: Identity | None, level: Tensor, until: float) -> Tensor:
     if identity is None or until <= 0:
         return clean
     given = identity.is_given.to(clean.dtype)[:, None, None, None, None]
     weight = identity.anchors[:, :, -1:] * given * min(identity.strength, 1.0)
-    weight = weight * (1 - _acting(conditions, clean.shape[-2:]))
     return hold(clean, identity.anchors[:, :, :-1], weight, level, until)
-
-
-def _acting(conditions: Conditions, size: torch.Size) -> Tensor:
-    """1 where a face shows expressions (B, T, 1, h, w), 0 away from there."""
-    centres = token_centres(*size, conditions.landmarks.device)
-    face_uv = to_face(centres, *face_frame(conditions.landmarks))
-    acting = (on_features(face_uv) * conditions.is_visible[..., None]).amax(1)
-    return acting.unflatten(-1, tuple(size))[:, :, None]
