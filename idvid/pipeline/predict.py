@@ -83,14 +83,15 @@ def predictor(
         steering: guidance and hold.
     """
     scale = steering.scale
-    # Guidance's second pass reads the plan as it is: told louder too, it would take back what it adds.
-    told = replace(conditions, expression=emphasised(conditions.expression))
-    full = transformer.prepare(told, *grid)
-    bare = full if scale == 1 else transformer.prepare(plain, *grid)
+    is_guided = scale != 1
+    # Told louder too, the second pass would take back what the first one adds.
+    louder = replace(conditions, expression=emphasised(conditions.expression))
+    full = transformer.prepare(louder if is_guided else conditions, *grid)
+    bare = transformer.prepare(plain, *grid) if is_guided else full
 
     def predict(noisy: Tensor, level: Tensor) -> Tensor:
         clean = transformer(noisy, level, full).float()
-        if scale != 1:
+        if is_guided:
             clean = guide(clean, transformer(noisy, level, bare).float(), scale)
         held_at = ahead(level, steering.hold_ahead) if steering.hold_ahead else level
         return _held(clean, conditions.identity, held_at, steering.hold_until)

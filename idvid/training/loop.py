@@ -152,7 +152,7 @@ class Trainer:
     def _average_weights(self) -> None:
         decay = ema_decay(self._settings.ema_decay, self._step)
         averages, current = self._average.parameters(), self._model.parameters()
-        torch._foreach_lerp_(list(averages), list(current), 1 - decay)  # pyright: ignore[reportAttributeAccessIssue]
+        torch._foreach_lerp_(list(averages), list(current), 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         for average, current in zip(self._average.buffers(), self._model.buffers(), strict=True):
             average.copy_(current)
 
