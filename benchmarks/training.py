@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.gpu_arms import matrix_rate
+from benchmarks.gpu_arms import matrix_rate, measured
 from idvid import runtime
 from idvid.bench.tables import markdown
 from idvid.models.checkpoint import PART_CLASSES
@@ -103,10 +102,15 @@ def _arm(
         compile_blocks(model["transformer"])
         for _ in range(2):
             step()
+
+    def all_steps() -> None:
+        for _ in range(steps):
+            step()
+
     return Timing(
         name=f"{video.width} wide, {video.depth} blocks{', compiled' if compiled else ''}",
         frames=rows * FRAMES,
-        seconds=_timed(step, steps, device),
+        seconds=measured(device, all_steps)[0] / steps,
         operations=operations,
     )
 
@@ -139,18 +143,6 @@ def _counted(step: Callable[[], None]) -> int:
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
-
-
-def _timed(step: Callable[[], None], steps: int, device: torch.device) -> float:
-    """Seconds per step, the device's work included."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    for _ in range(steps):
-        step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / steps
 
 
 def _batch(rows: int, device: torch.device) -> VideoBatch:

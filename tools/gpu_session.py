@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from idvid.training.settings import TrainingSettings
 
 FIRST_SHARD = 1_000  # earlier versions saw the people of lower numbers
-TRACE_SHARDS = 80
+SETTINGS = replace(
+    H200,
+    data=replace(H200.data, first_shard=FIRST_SHARD, num_trace_shards=80, wait_for_shards=4),
+)
 _PLANNER = ("planner", "planner_prompt_encoder")
 _ARCHIVES = {  # each under 16 MB
     "teacher": ("transformer",),
@@ -41,10 +44,10 @@ def main() -> None:
     if asked.what == "render":
         render(asked.out)
     elif asked.what == "planner":
-        _train(_call(_planner_folder(asked.out), asked.minutes), "planner")
+        _train("planner", _planner_folder(asked.out), asked.minutes)
     elif asked.what == "video":
-        _train(_call(asked.out, asked.minutes), "video")
-        _train(_call(asked.out, asked.distil_minutes), "distil")
+        _train("video", asked.out, asked.minutes)
+        _train("distil", asked.out, asked.distil_minutes)
     else:
         pack(asked.out, asked.results)
 
@@ -53,7 +56,7 @@ def render(out: Path) -> None:
     """Traces for the planner first, which are cheap, then clips for as long as it lasts."""
     for kind in ("traces", "clips"):
         with Feeder() as feeder:
-            job = FeederJob(folder=out / "shards", data=_settings(None).data, kinds=(kind,))
+            job = FeederJob(folder=out / "shards", data=SETTINGS.data, kinds=(kind,))
             feeder.start_rendering(job)
             feeder.join()
 
@@ -83,31 +86,26 @@ def _archive(path: Path, folders: list[tuple[Path, str]]) -> None:
                 archive.add(folder, name)
 
 
-def _train(call: TrainingRun, stage: str) -> None:
+def _train(stage: str, folder: Path, minutes: float | None) -> None:
+    from idvid import runtime
+
+    call = TrainingRun(
+        settings=_within(stage, minutes),
+        folder=folder,
+        device=runtime.device().type,
+        resume=False,
+    )
     with Feeder() as feeder:
         train_stage(stage, call, feeder)
 
 
-def _call(folder: Path, minutes: float | None) -> TrainingRun:
-    from idvid import runtime
-
-    device = runtime.device().type
-    return TrainingRun(settings=_settings(minutes), folder=folder, device=device, resume=False)
-
-
-def _settings(minutes: float | None) -> TrainingSettings:
-    data = replace(
-        H200.data, first_shard=FIRST_SHARD, num_trace_shards=TRACE_SHARDS, wait_for_shards=4
-    )
-    settings = replace(H200, data=data)
+def _within(stage: str, minutes: float | None) -> TrainingSettings:
+    """The session's settings with a stage's wall limit; None: the preset's."""
     if minutes is None:
-        return settings
-    changed = {
-        name: replace(part, optimiser=replace(part.optimiser, minutes=minutes))
-        for name in ("video", "distil", "planner")
-        for part in [getattr(settings, name)]
-    }
-    return replace(settings, **changed)
+        return SETTINGS
+    part = getattr(SETTINGS, stage)
+    limited = replace(part, optimiser=replace(part.optimiser, minutes=minutes))
+    return replace(SETTINGS, **{stage: limited})
 
 
 def _planner_folder(out: Path) -> Path:

@@ -85,7 +85,7 @@ def build_person(spec: PersonSpec) -> Person:
 
 
 def build_figure(spec: PersonSpec) -> Figure:
-    """The same person without skin and light, a tenth of the work."""
+    """What of the same person has a place; skin and light, most of the work, are left out."""
     body = shape_body(spec)
     return Figure(body=body, top=_top(_joined(spec, body), body))
 
