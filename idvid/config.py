@@ -48,6 +48,7 @@ class IdentityParts:
     slots: bool = True  # the learned vector that tells the characters' tokens apart
     regions: bool = True  # the face masks of identity attention
     anchors: bool = True  # the references laid on the face plan
+    reenactment: bool = True  # their faces turned and moved as planned
     separate_references: bool = True  # False: averaged before they are read, as in the article
 
 

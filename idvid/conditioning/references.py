@@ -1,10 +1,4 @@
-"""Reference photos as the bundled model reads them: face vectors, patches and warped anchors.
-
-Anchors are the references laid where the face plan says each face will be: every pixel looks up the
-best-posed reference of the nearest character through the similarity between the two sets of
-landmarks. They give the video model the face's detail in place; it adds light, pose and motion.
-(The idea is first-order warping, Siarohin et al. 2019, with a similarity for the motion field.)
-"""
+"""Reference photos as the bundled model reads them: face vectors and patches."""
 
 from __future__ import annotations
 
@@ -16,7 +10,7 @@ from einops import rearrange
 from torch.nn import functional
 
 from idvid.faces.align import arcface_chips, head_crops
-from idvid.models.face_plan import face_frame, pose_residual, region_distance, to_face
+from idvid.models.face_plan import face_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,84 +78,3 @@ def latent_patches(crops: Tensor, autoencoder: FrameAutoencoder) -> Tensor:
     """Head crops (R, 3, S, S) to patches of latents (R, P, F), P = (S / 16)^2."""
     latents = autoencoder.encode(crops)
     return rearrange(latents, "r c (h p) (w q) -> r (h w) (c p q)", p=LATENT_PATCH, q=LATENT_PATCH)
-
-
-@torch.no_grad()
-def anchor_frames(
-    characters: Sequence[ReferencePictures | None],
-    landmarks: Tensor,
-    is_visible: Tensor,
-    size: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """Lay every character's best-posed reference onto the face plan.
-
-    Args:
-        characters: C characters; None for one without references.
-        landmarks: (C, T, 5, 2) plan in px.
-        is_visible: (C, T) bool.
-        size: height and width of the frames in px.
-
-    Returns:
-        frames (T, 3, H, W) in -1..1, grey where nothing is known, and coverage (T, 1, H, W) 0..1.
-    """
-    height, width = size
-    pixels = _pixels(height, width, landmarks.device)
-    total = torch.zeros(landmarks.shape[1], 3, height, width, device=landmarks.device)
-    weight = torch.zeros_like(total[:, :1])
-    for index, pictures in enumerate(characters):
-        if pictures is None:
-            continue
-        times = torch.nonzero(is_visible[index]).flatten()
-        best = _nearest_in_pose(pictures.landmarks, landmarks[index, times])
-        for reference in sorted(set(best.tolist())):
-            frames = times[best == reference]
-            photo = (pictures.images[reference], pictures.landmarks[reference])
-            laid, mask = _lay(photo, landmarks[index, frames], pixels, size)
-            total[frames] += laid * mask
-            weight[frames] += mask
-    coverage = weight.clamp(max=1)
-    return total / weight.clamp(min=1e-4) * coverage, coverage
-
-
-@torch.no_grad()
-def encode_anchors(frames: Tensor, coverage: Tensor, autoencoder: FrameAutoencoder) -> Tensor:
-    """Anchors (T, latents + 1, h, w): latents of the laid references, and their coverage."""
-    latents = torch.cat([autoencoder.encode(part) for part in frames.split(8)])
-    return torch.cat([latents, functional.avg_pool2d(coverage, 8)], dim=1)
-
-
-def _nearest_in_pose(references: Tensor, plan: Tensor) -> Tensor:
-    """Which of the references (R, 5, 2) is posed most like each face of a plan (n, 5, 2): (n,)."""
-    difference = pose_residual(references)[:, None] - pose_residual(plan)
-    return difference.square().sum((-2, -1)).argmin(0)
-
-
-def _lay(
-    photo: tuple[Tensor, Tensor], points: Tensor, pixels: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """A photo (3, h, w) with its landmarks, warped to `points` (n, 5, 2): (n, 3, H, W).
-
-    All frames at once: on a GPU each would be some hundred tiny kernels. The second value is the
-    mask of each (n, 1, H, W).
-    """
-    image, (origin, axis) = photo[0], face_frame(photo[1])
-    face_uv = to_face(pixels, *face_frame(points))  # (n, H * W, 2)
-    across = torch.stack([-axis[1], axis[0]])
-    source = origin + face_uv[..., :1] * axis + face_uv[..., 1:] * across
-    extent = torch.tensor([image.shape[2], image.shape[1]], device=image.device)
-    grid = (source + 0.5) / extent * 2 - 1
-    warped = functional.grid_sample(
-        image.expand(len(points), -1, -1, -1),
-        grid.view(-1, *size, 2),
-        align_corners=False,
-        padding_mode="border",
-    )
-    inside = (grid.abs() < 1).all(-1)
-    mask = (-0.5 * region_distance(face_uv)).exp() * inside
-    return warped, mask.view(-1, 1, *size)
-
-
-def _pixels(height: int, width: int, device: torch.device) -> Tensor:
-    rows = torch.arange(height, device=device, dtype=torch.float32)
-    columns = torch.arange(width, device=device, dtype=torch.float32)
-    return torch.stack([columns.repeat(height), rows.repeat_interleave(width)], dim=-1)

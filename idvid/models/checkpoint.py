@@ -2,7 +2,7 @@
 
 A folder holds one sub-folder per part, each with `config.json` and safetensors in shards of less
 than 9 MB, a `tokenizer` folder and `model_index.json`. Weights are half precision on disk. The
-few-step student of the video transformer is a part that a model may lack.
+few-step student of the video transformer and the reenactor are parts that a model may lack.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from idvid.errors import ModelError
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.face_backbone import FaceBackbone
 from idvid.models.face_planner import FacePlanner
+from idvid.models.face_reenactor import FaceReenactor
 from idvid.models.identity_bank import MultiCharacterIdentityBank
 from idvid.models.identity_encoder import IdentityEncoder
 from idvid.models.prompt_encoder import PromptEncoder
@@ -40,8 +41,9 @@ PART_CLASSES: dict[str, Any] = {
     "planner_prompt_encoder": PromptEncoder,
 }
 
-STUDENT = "transformer_few"
-_ALL_CLASSES = PART_CLASSES | {STUDENT: VideoTransformer}
+STUDENT, REENACTOR = "transformer_few", "reenactor"
+_OPTIONAL: dict[str, Any] = {STUDENT: VideoTransformer, REENACTOR: FaceReenactor}
+ALL_CLASSES = PART_CLASSES | _OPTIONAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +60,18 @@ class BundledModel:
     planner_prompt_encoder: PromptEncoder
     tokenizer: PreTrainedTokenizerFast
     transformer_few: VideoTransformer | None = None  # distilled: few steps, no guidance
+    reenactor: FaceReenactor | None = None  # turns and moves the faces on photos
 
     def parts(self) -> dict[str, ModelMixin]:
-        """The trained parts by name; the student only if there is one."""
-        parts = {name: getattr(self, name) for name in _ALL_CLASSES}
+        """The trained parts by name; those that a model may lack only if they are there."""
+        parts = {name: getattr(self, name) for name in ALL_CLASSES}
         return {name: part for name, part in parts.items() if part is not None}
 
 
 def stored_names(folder: Path) -> list[str]:
-    """The parts to read from a model folder: all that a model must have, and the student if stored."""
-    has_student = (folder / STUDENT / "config.json").is_file()
-    return [*PART_CLASSES, *([STUDENT] if has_student else [])]
+    """The parts to read from a model folder: all that a model must have, and others if stored."""
+    stored = [name for name in _OPTIONAL if (folder / name / "config.json").is_file()]
+    return [*PART_CLASSES, *stored]
 
 
 def save_part(part: ModelMixin, folder: Path) -> None:
@@ -88,7 +91,7 @@ def load_part(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> An
         ModelError: the folder is missing or its files do not fit the part.
     """
     try:
-        part = _ALL_CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        part = ALL_CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         message = f"The model's part '{name}' is missing or damaged; download the model again."
         raise ModelError(message) from error

@@ -78,6 +78,13 @@ def to_face(points: Tensor, origin: Tensor, axis: Tensor) -> Tensor:
     return torch.stack([along, across], dim=-1)
 
 
+def in_picture(face_uv: Tensor, origin: Tensor, axis: Tensor) -> Tensor:
+    """The inverse of `to_face`: picture points (..., N, 2) of face coordinates (..., N, 2)."""
+    across = torch.stack([-axis[..., 1], axis[..., 0]], dim=-1)
+    along = face_uv[..., :1] * axis[..., None, :]
+    return origin[..., None, :] + along + face_uv[..., 1:] * across[..., None, :]
+
+
 def pose_residual(landmarks: Tensor) -> Tensor:
     """How the landmarks (..., 5, 2) differ from the mean face: yaw, pitch and shape (..., 5, 2)."""
     origin, axis = face_frame(landmarks)

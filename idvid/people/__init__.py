@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from idvid.people.clip import PeopleClip, render_clip, trace_expressions, trace_landmarks
+    from idvid.people.face_series import FaceSeries, render_face_series
     from idvid.people.person import Figure, Person, build_figure, build_person, dress
     from idvid.people.portrait import Portrait, render_portrait
     from idvid.people.sampling import sample_person
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from idvid.people.spec import PersonSpec
 
 __all__ = [
+    "FaceSeries",
     "Figure",
     "PeopleClip",
     "Person",
@@ -26,6 +28,7 @@ __all__ = [
     "check_seed",
     "dress",
     "render_clip",
+    "render_face_series",
     "render_portrait",
     "sample_person",
     "sample_scene",
@@ -34,6 +37,7 @@ __all__ = [
     "trace_landmarks",
 ]
 _HOME = {
+    "FaceSeries": "face_series",
     "Figure": "person",
     "PeopleClip": "clip",
     "Person": "person",
@@ -45,6 +49,7 @@ _HOME = {
     "check_seed": "seeds",
     "dress": "person",
     "render_clip": "clip",
+    "render_face_series": "face_series",
     "render_portrait": "portrait",
     "sample_person": "sampling",
     "sample_scene": "scene",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from idvid.conditioning.references import anchor_frames, encode_anchors
+from idvid.conditioning.anchors import PlannedFaces, anchor_frames, encode_anchors
 from idvid.models.conditions import Conditions, Identity
 from idvid.models.face_planner import to_expression
 from idvid.pipeline.backend import HEIGHT_PX, WIDTH_PX
@@ -40,10 +40,11 @@ def window_conditions(
     """
     prepared = request.prepared
     landmarks = plan_landmarks(states, HEIGHT_PX)
+    expression = to_expression(states)
     is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
     identity = None
     if prepared.memory is not None and prepared.owner is not None:
-        new = _anchors(model, request, landmarks[:, len(known) :])
+        new = _anchors(model, request, landmarks[:, len(known) :], expression[:, len(known) :])
         identity = Identity(
             memory=prepared.memory,
             owner=prepared.owner,
@@ -56,7 +57,7 @@ def window_conditions(
         time_s=time_s,
         prompt=prepared.prompt,
         landmarks=_from_px(landmarks),
-        expression=to_expression(states)[None],
+        expression=expression[None],
         is_visible=is_visible[None],
         slots=prepared.slots,
         identity=identity,
@@ -90,20 +91,27 @@ def with_last_landmarks(
     count, identity = landmarks.shape[1], conditions.identity
     kept = conditions.landmarks[:, :, :-count]
     if identity is not None:
-        moved = _anchors(model, request, landmarks)
+        moved = _anchors(model, request, landmarks, conditions.expression[0, :, -count:])
         anchors = torch.cat([identity.anchors[:, :-count], moved], dim=1)
         identity = replace(identity, anchors=anchors)
     moved_landmarks = torch.cat([kept, _from_px(landmarks)], dim=2)
     return replace(conditions, landmarks=moved_landmarks, identity=identity)
 
 
-def _anchors(model: BundledModel, request: Request, landmarks: Tensor) -> Tensor:
-    """References laid on the landmarks (C, T, 5, 2) px: (1, T, latents + 1, h, w)."""
-    is_visible = torch.ones(landmarks.shape[:2], dtype=torch.bool)
-    size = (HEIGHT_PX, WIDTH_PX)
-    frames, coverage = anchor_frames(request.prepared.pictures, landmarks, is_visible, size)
+def _anchors(
+    model: BundledModel, request: Request, landmarks: Tensor, expression: Tensor
+) -> Tensor:
+    """References laid on landmarks (C, T, 5, 2) px with expressions: (1, T, latents + 1, h, w)."""
+    parts, size = request.settings.parts, (HEIGHT_PX, WIDTH_PX)
+    plan = PlannedFaces(
+        landmarks=landmarks,
+        expression=expression,
+        is_visible=torch.ones(landmarks.shape[:2], dtype=torch.bool),
+    )
+    reenactor = model.reenactor if parts.reenactment else None
+    frames, coverage = anchor_frames(request.prepared.pictures, plan, size, reenactor)
     anchors = encode_anchors(frames, coverage, model.autoencoder)
-    return anchors[None].float() * request.settings.parts.anchors
+    return anchors[None].float() * parts.anchors
 
 
 def _from_px(landmarks: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
-STAGES = ("autoencoder", "backbone", "video", "distil", "planner")
+STAGES = ("autoencoder", "backbone", "reenactor", "video", "distil", "planner")
 WITH_IDENTITY_LOSS = ("video", "all", "adapter")
 CHOICES = ("data", *STAGES, "all", "adapter")
 _ENDLESS = 10_000_000  # steps
@@ -65,7 +65,11 @@ def settings_of(args: argparse.Namespace) -> TrainingSettings:
             raise InputError(f"--{name} is {value}; give a number above 0.")
     weights = _loss_weights(args)
     preset = PRESETS[args.preset]
-    counted = {"backbone": "num_face_shards", "planner": "num_trace_shards"}
+    counted = {
+        "backbone": "num_face_shards",
+        "reenactor": "num_series_shards",
+        "planner": "num_trace_shards",
+    }
     changes = {counted.get(args.stage, "num_shards"): args.shards, "workers": args.workers}
     data = replace(preset.data, **{k: v for k, v in changes.items() if v is not None})
     settings = replace(preset, data=data, seed=args.seed)

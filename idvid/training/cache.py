@@ -9,21 +9,20 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from idvid import runtime
+from idvid.conditioning.anchors import PlannedFaces, anchor_frames, encode_anchors
 from idvid.conditioning.references import (
     ReferencePictures,
-    anchor_frames,
-    encode_anchors,
     reference_features,
     reference_pictures,
 )
-from idvid.models.checkpoint import load_part
+from idvid.models.checkpoint import REENACTOR, load_part
 from idvid.training.feeder import clip_jobs
 from idvid.training.pool import to_signed
 from idvid.training.records import Record, record_path, write_record
@@ -36,9 +35,10 @@ if TYPE_CHECKING:
 
     from idvid.models.autoencoder import FrameAutoencoder
     from idvid.models.face_backbone import FaceBackbone
+    from idvid.models.face_reenactor import FaceReenactor
     from idvid.training.settings import DataSettings
 
-FORMAT = 2
+FORMAT = 3
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 _FROZEN = ("autoencoder", "backbone")
@@ -60,6 +60,7 @@ class FrozenModels:
 
     autoencoder: FrameAutoencoder
     backbone: FaceBackbone
+    reenactor: FaceReenactor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,28 +68,26 @@ class CacheJob:
     """What the encoding worker makes."""
 
     folder: Path  # of the shards
-    models: Path  # with sub-folders autoencoder and backbone
+    models: Path  # with sub-folders autoencoder, backbone and, where there is one, reenactor
     data: DataSettings
 
 
 def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModels:
-    """Load the autoencoder and the face backbone.
+    """Load the autoencoder, the face backbone and, where there is one, the reenactor.
 
     Raises:
         ModelError: one is missing; train it first.
     """
-    autoencoder, backbone = (load_part(name, models / name) for name in _FROZEN)
-    target = torch.device(device)
-    return FrozenModels(
-        autoencoder=cast("FrameAutoencoder", nn.Module.to(autoencoder, target)),
-        backbone=cast("FaceBackbone", nn.Module.to(backbone, target)),
-    )
+    target, has_reenactor = torch.device(device), (models / REENACTOR / "config.json").exists()
+    names = (*_FROZEN, REENACTOR) if has_reenactor else _FROZEN
+    parts = {name: nn.Module.to(load_part(name, models / name), target) for name in names}
+    return FrozenModels(**parts)  # pyright: ignore[reportArgumentType] - each the class of its name
 
 
 def derivative_name(models: Path) -> str:
     """Name of the shards' derivatives made with these weights."""
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    for name in _FROZEN:
+    for name in (*_FROZEN, REENACTOR):
         for path in sorted((models / name).glob("*.safetensors")):
             digest.update(path.read_bytes())
     return f"latents-{digest.hexdigest()[:8]}"
@@ -115,8 +114,7 @@ def write_encoded(record: Record, path: Path, frozen: FrozenModels) -> None:
     digest = hashlib.sha256(path.name.split(".")[0].encode()).digest()
     rng = np.random.default_rng(list(digest))
     device = frozen.autoencoder.device.type
-    is_fast = device != "cpu" or runtime.has_fast_bf16()
-    with torch.autocast(device, torch.bfloat16, enabled=is_fast):
+    with torch.autocast(device, torch.bfloat16, enabled=runtime.is_fast_in_bf16(device)):
         clips = [_encode_clip(record, index, frozen, rng) for index in range(len(record))]
     arrays = {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}
     write_record(path, arrays, record.notes)
@@ -141,9 +139,14 @@ def _encode_clip(
         vectors, patches = _features(pictures, frozen)
     chosen = np.stack([_choose(pictures, rng) for _ in range(NUM_VARIANTS)])
     size = (frames.shape[-2], frames.shape[-1])
+    plan = PlannedFaces(
+        landmarks=landmarks,
+        expression=torch.from_numpy(clip["expression"]).to(device),
+        is_visible=visible,
+    )
     anchors = [
         encode_anchors(
-            *anchor_frames(_subset(pictures, draw), landmarks, visible, size),
+            *anchor_frames(_subset(pictures, draw), plan, size, frozen.reenactor),
             frozen.autoencoder,
         )
         for draw in chosen

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _KINDS = {
     "autoencoder": ("clips",),
     "backbone": ("faces",),
+    "reenactor": ("series",),
     "video": ("clips",),
     "distil": ("clips",),
     "planner": ("traces",),
@@ -151,6 +152,14 @@ def _backbone(call: TrainingRun, feeder: Feeder) -> Stage:
     return BackboneStage(call.settings, faces, call.starts, call.device)
 
 
+def _reenactor(call: TrainingRun, feeder: Feeder) -> Stage:
+    from idvid.training.reenactor_stage import ReenactorStage
+
+    series, data = call.shards / "series", call.settings.data
+    _await(feeder, series, "", min(data.wait_for_shards, data.num_series_shards))
+    return ReenactorStage(call.settings, series, call.starts, call.device)
+
+
 def _video(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.video_stage import VideoStage
 
@@ -203,10 +212,12 @@ def _take_shipped(call: TrainingRun) -> None:
     """
     import shutil
 
-    for name in ("autoencoder", "backbone"):
+    for name in ("autoencoder", "backbone", "reenactor"):
         if (call.model / name).exists():
             continue
         if not (_SHIPPED / name).exists():
+            if name == "reenactor":  # photos are laid as they are then
+                continue
             message = f"The video stage needs the part '{name}'; train the stage '{name}' first."
             raise ModelError(message)
         shutil.copytree(_SHIPPED / name, call.model / name)
@@ -215,6 +226,7 @@ def _take_shipped(call: TrainingRun) -> None:
 _BUILDERS = {
     "autoencoder": _autoencoder,
     "backbone": _backbone,
+    "reenactor": _reenactor,
     "video": _video,
     "distil": _distil,
     "planner": _planner,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from idvid import runtime
 from idvid.conditioning.text import slot_ids
 from idvid.config import FEW_STEPS
 from idvid.methods import METHODS
@@ -58,7 +59,8 @@ class DistilStage:
         first = first_student(parts["transformer"], sources.starts)
         self.model = nn.ModuleDict({"transformer": first})
         self.model.requires_grad_(True).train()
-        round_linears(parts["transformer"])
+        if runtime.is_fast_in_bf16(device):
+            round_linears(parts["transformer"])
         self.teacher = Teacher(
             parts=parts.to(device),
             steering=Steering(

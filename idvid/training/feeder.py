@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 
 from idvid.errors import IdvidError, InputError
 from idvid.training.records import clear_partials, record_names, record_path
-from idvid.training.shards import ShardJob, write_clips, write_faces, write_traces
+from idvid.training.shards import (
+    ShardJob,
+    write_clips,
+    write_faces,
+    write_series,
+    write_traces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +39,7 @@ _POLL_S = 2.0
 MIN_FREE_BYTES = 3_000_000_000  # four checkpoints of the largest preset
 _FACE_VALIDATION = 2  # shards of held-out faces
 
-
-KINDS = ("clips", "faces", "traces")
+KINDS = ("clips", "faces", "series", "traces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,7 @@ def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
     kinds = {  # their jobs, their folder, their work
         "clips": (clip_jobs(data), job.folder, write_clips),
         "faces": (_jobs(_FACE_VALIDATION, data.num_face_shards), job.folder / "faces", write_faces),
+        "series": (_jobs(2, data.num_series_shards), job.folder / "series", write_series),
         "traces": (_jobs(1, data.num_trace_shards), job.folder / "traces", write_traces),
     }
     due = [
@@ -108,8 +114,9 @@ class Feeder:
 
     def start_rendering(self, job: FeederJob) -> None:
         """Start the renderers."""
-        for folder in (job.folder, job.folder / "faces", job.folder / "traces"):
-            clear_partials(folder)
+        clear_partials(job.folder)
+        for kind in ("faces", "series", "traces"):
+            clear_partials(job.folder / kind)
         for worker in range(job.data.workers):
             self.start(make_shards, job, worker, job.data.workers)
 

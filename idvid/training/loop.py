@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from idvid import runtime
 from idvid.training.optimisers import build_optimisers, load_optimisers, optimiser_tensors
 from idvid.training.pool import Draws
 from idvid.training.state import load_state, pack, save_state, unpack
@@ -75,7 +76,8 @@ class Trainer:
 
     def __init__(self, stage: Stage, run: RunSettings) -> None:
         self._stage, self._run, self._settings = stage, run, stage.optimiser
-        self._accelerator = Accelerator(mixed_precision="bf16", cpu=run.device == "cpu")
+        precision = "bf16" if runtime.is_fast_in_bf16(run.device) else "no"
+        self._accelerator = Accelerator(mixed_precision=precision, cpu=run.device == "cpu")
         model = stage.model.to(run.device).train()
         self._average = copy.deepcopy(model).requires_grad_(False).eval()
         optimisers = build_optimisers(model, self._settings)

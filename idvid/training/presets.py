@@ -12,6 +12,7 @@ from idvid.training.settings import (
     DistilSettings,
     OptimiserSettings,
     PlannerSettings,
+    ReenactorSettings,
     TrainingSettings,
     VideoSettings,
 )
@@ -25,6 +26,11 @@ CPU = TrainingSettings(
     backbone=BackboneSettings(
         optimiser=OptimiserSettings(num_steps=12_000, batch_size=64, learning_rate=1e-3),
         compile=True,
+    ),
+    reenactor=ReenactorSettings(
+        optimiser=OptimiserSettings(
+            num_steps=8_000, batch_size=32, learning_rate=1e-3, warmup_steps=100, decay_share=0.75
+        )
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(
@@ -85,6 +91,17 @@ H200 = TrainingSettings(
             num_steps=10_000, batch_size=512, learning_rate=2e-3, minutes=1.5, sheet_minutes=1.0
         ),
         max_identities=16_384,
+    ),
+    reenactor=ReenactorSettings(
+        optimiser=OptimiserSettings(
+            num_steps=20_000,
+            batch_size=512,
+            learning_rate=2e-3,
+            minutes=1.5,
+            warmup_steps=100,
+            decay_share=0.75,
+            sheet_minutes=0.5,
+        )
     ),
     video=VideoSettings(
         optimiser=OptimiserSettings(

@@ -16,6 +16,7 @@ class DataSettings:
     first_shard: int = 0  # their first number: further people for a model that has seen others
     num_validation_shards: int = 2
     num_face_shards: int = 100  # shards of very short clips of further people, for the backbone
+    num_series_shards: int = 200  # shards of people in many expressions, for the reenactor
     num_trace_shards: int = 40  # shards of landmark traces, for the planner
     clips_per_shard: int = 25
     traces_per_shard: int = 200
@@ -83,6 +84,16 @@ class BackboneSettings:
     margin: float = 0.3  # CosFace (Wang et al. 2018)
     scale: float = 32.0
     compile: bool = False  # the convolutions, where a C++ compiler is at hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReenactorSettings:
+    """The stage of the reenactor, which turns and moves the faces on photos."""
+
+    optimiser: OptimiserSettings
+    size_px: int = 64  # side of the faces that it reads
+    detail_weight: float = 2.0  # added to the loss's weight on eyes, brows and mouths
+    paint_weight: float = 0.1  # of what is painted: colours of its own are blurred, photos are not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +191,7 @@ class TrainingSettings:
     data: DataSettings
     autoencoder: AutoencoderSettings
     backbone: BackboneSettings
+    reenactor: ReenactorSettings
     video: VideoSettings
     distil: DistilSettings
     planner: PlannerSettings

@@ -17,13 +17,14 @@ from idvid.people import (
     build_person,
     dress,
     render_clip,
+    render_face_series,
     render_portrait,
     trace_expressions,
     trace_landmarks,
 )
 from idvid.training.casting import captions_of, plan_clip, plan_photos
 from idvid.training.records import record_path, write_record
-from idvid.training.seeding import MAX_PEOPLE
+from idvid.training.seeding import MAX_PEOPLE, scene_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,9 @@ FACE_TIMING = (3, 0.75)  # a few far apart: for the backbone people count, not f
 FACE_PEOPLE, FACE_REFERENCES = 3, 4
 # Numbers of face clips, whose people are in no other clip.
 _FIRST_FACE_CLIP: dict[Split, int] = {"train": 150_000, "validation": 10_000}
+SERIES_PICTURES, SERIES_PX = 12, 96
+# People who are in no clip and among no others' faces.
+_FIRST_SERIES: dict[Split, int] = {"train": 180_000, "validation": 10_500}
 _MANY_REFERENCES, _MANY_EVERY = 8, 8  # so many photos in two of every so many shards
 
 
@@ -96,6 +100,15 @@ def write_traces(folder: Path, job: ShardJob, data: DataSettings) -> None:
     _write(record_path(folder / "traces", job.name), traces, TRACE_FPS)
 
 
+def write_series(folder: Path, job: ShardJob, data: DataSettings) -> None:
+    """Render a shard of people, each in many poses and expressions, and put it into the folder."""
+    first = _FIRST_SERIES[job.split] + job.number * data.clips_per_shard
+    rows = [_series(plan_clip(job.split, first + n, 1)) for n in range(data.clips_per_shard)]
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    notes = {"data_version": str(DATA_VERSION)}
+    write_record(record_path(folder / "series", job.name), arrays, notes)
+
+
 def _write(path: Path, rows: list[dict[str, Any]], fps: float) -> None:
     captions = json.dumps([row.pop("captions") for row in rows])
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -125,6 +138,17 @@ def _clip(
         "reference_landmarks": _padded(points + TO_PIXEL_CENTRES),  # (C, R, 5, 2) px
         "is_person": np.arange(MAX_PEOPLE) < len(people),  # (C,)
         "captions": captions_of(plan, scene),
+    }
+
+
+def _series(plan: ClipPlan) -> dict[str, NDArray]:
+    """One person in one light: arrays over pictures."""
+    seed = scene_seed(plan.split, plan.number)
+    series = render_face_series(build_person(plan.specs[0]), seed, SERIES_PICTURES, SERIES_PX)
+    return {
+        "frames": series.frames,  # (N, S, S, 3) uint8
+        "landmarks": series.landmarks + TO_PIXEL_CENTRES,  # (N, 5, 2) px
+        "expression": series.expression,  # (N, E)
     }
 
 

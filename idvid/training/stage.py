@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from idvid.models.checkpoint import (
+    ALL_CLASSES,
     PART_CLASSES,
     STUDENT,
     BundledModel,
@@ -93,7 +94,7 @@ def start_part(
     Returns:
         the part, and whether it is fresh.
     """
-    fresh = PART_CLASSES[name].from_config(config)  # pyright: ignore[reportAttributeAccessIssue]
+    fresh = ALL_CLASSES[name].from_config(config)  # pyright: ignore[reportAttributeAccessIssue]
     for folder in folders:
         if not (folder / name / "config.json").exists():
             continue

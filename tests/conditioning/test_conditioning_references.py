@@ -1,4 +1,4 @@
-"""Laws of prompts and of references laid onto a face plan."""
+"""Laws of prompts and of references as the bundled model reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 
 from idvid.conditioning.references import (
     ReferencePictures,
-    anchor_frames,
     reference_features,
     reference_pictures,
 )
@@ -18,78 +17,9 @@ from idvid.types import Character
 POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
 
 
-def picture(value):
-    return torch.full((3, 80, 80), float(value))
-
-
 def character(name, description=""):
     photo = np.zeros((8, 8, 3), np.uint8)
     return Character(name=name, photos=(photo,), description=description)
-
-
-def test_a_reference_laid_at_its_own_place_is_itself():
-    torch.manual_seed(0)
-    image = torch.nn.functional.interpolate(torch.rand(1, 3, 10, 10), size=80, mode="bilinear")[0]
-    pictures = ReferencePictures(images=(image,), landmarks=POINTS[None])
-    visible = torch.ones(1, 1, dtype=torch.bool)
-    frames, coverage = anchor_frames([pictures], POINTS[None, None], visible, (80, 80))
-    on_face = coverage[0, 0] > 0.9
-    assert on_face.sum() > 50
-    difference = (frames[0] / coverage[0].clamp(min=1e-3) - image).abs()[:, on_face]
-    assert difference.max() < 1e-3
-
-
-def test_the_best_posed_reference_is_laid():
-    turned = POINTS.clone()
-    turned[4, 0] -= 8  # the nose points to the left
-    pictures = ReferencePictures(
-        images=(picture(-1), picture(1)), landmarks=torch.stack([POINTS, turned])
-    )
-    visible = torch.ones(1, 2, dtype=torch.bool)
-    plan = torch.stack([POINTS, turned])[None]
-    frames, _ = anchor_frames([pictures], plan, visible, (80, 80))
-    centre = (slice(None), 48, 40)
-    assert (frames[0][centre] < 0).all()
-    assert (frames[1][centre] > 0).all()
-
-
-def test_frames_laid_together_are_as_laid_one_by_one():
-    noise = torch.Generator().manual_seed(0)
-
-    def scattered(*shape):
-        return POINTS + 3 * torch.randn(*shape, 5, 2, generator=noise)
-
-    cast = [
-        ReferencePictures(
-            images=(torch.rand(3, 80, 80, generator=noise), torch.rand(3, 64, 70, generator=noise)),
-            landmarks=scattered(2),
-        )
-        for _ in range(2)
-    ]
-    plan = scattered(2, 6)
-    visible = torch.tensor([[True, True, False, True, True, True], [False] + [True] * 5])
-    together = anchor_frames(cast, plan, visible, (80, 96))
-    for time in range(6):
-        one = slice(time, time + 1)
-        alone = anchor_frames(cast, plan[:, one], visible[:, one], (80, 96))
-        assert torch.allclose(together[0][one], alone[0], atol=1e-5)
-        assert torch.allclose(together[1][one], alone[1], atol=1e-6)
-    assert (together[1].amax((1, 2, 3)) > 0.9).all()
-
-
-def test_each_character_is_laid_at_their_own_face_and_nobody_where_not_visible():
-    left, right = POINTS, POINTS + torch.tensor([100.0, 0])
-    cast = [
-        ReferencePictures(images=(picture(value),), landmarks=POINTS[None]) for value in (-1, 1)
-    ]
-    plan = torch.stack([left, right])[:, None]
-    visible = torch.ones(2, 1, dtype=torch.bool)
-    frames, _ = anchor_frames(cast, plan, visible, (80, 180))
-    assert frames[0, 0, 48, 40] < -0.9
-    assert frames[0, 0, 48, 140] > 0.9
-    hidden, coverage = anchor_frames([cast[0], None], plan, visible & False, (80, 180))
-    assert hidden.abs().sum() == 0
-    assert coverage.sum() == 0
 
 
 def test_large_photos_are_brought_to_the_videos_scale():

@@ -246,3 +246,20 @@ def test_a_checkpoint_is_whole_and_in_small_files(tmp_path):
         "step-00000004",
         "step-00000006",
     ]
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_products_are_in_bfloat16_only_where_the_processor_has_them(
+    tiny, sources, tmp_path, monkeypatch, is_fast
+):
+    monkeypatch.setattr("idvid.runtime.machine.has_fast_bf16", lambda: is_fast)
+    stage, seen = video_stage(tiny, sources), []
+    losses = stage.losses
+
+    def watched(*arguments):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return losses(*arguments)
+
+    stage.losses = watched
+    train(stage, RunSettings(folder=tmp_path / "run", model_folder=tmp_path / "model"))
+    assert seen == [is_fast] * tiny.video.optimiser.num_steps

@@ -1,0 +1,143 @@
+"""Anchors: the reference photos laid where the face plan says each face will be.
+
+Every pixel looks up the best-posed photo of the nearest character through the similarity between the
+two sets of landmarks (first-order warping, Siarohin et al. 2019, with a similarity for the motion
+field). With a reenactor the face on the photo is turned and moved as planned on the way, so that what
+holds somebody's likeness does not hold their mouth. The video model adds light, body and place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.nn import functional
+
+from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
+from idvid.models.face_reenactor import face_crops, on_crop, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from idvid.conditioning.references import ReferencePictures
+    from idvid.models.autoencoder import FrameAutoencoder
+    from idvid.models.face_reenactor import FaceReenactor, Reenactment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFaces:
+    """Where faces are to be and what they do, over T frames."""
+
+    landmarks: Tensor  # (C, T, 5, 2) px
+    expression: Tensor  # (C, T, E)
+    is_visible: Tensor  # (C, T) bool
+
+    def of(self, character: int, frames: Tensor) -> PlannedFaces:
+        """One character in some of the frames: without the first axis."""
+        return replace(
+            self,
+            landmarks=self.landmarks[character, frames],
+            expression=self.expression[character, frames],
+            is_visible=self.is_visible[character, frames],
+        )
+
+
+class _Photo(NamedTuple):
+    image: Tensor  # (3, h, w)
+    landmarks: Tensor  # (5, 2) px
+
+
+@torch.no_grad()
+def anchor_frames(
+    characters: Sequence[ReferencePictures | None],
+    plan: PlannedFaces,
+    size: tuple[int, int],
+    reenactor: FaceReenactor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Lay every character's best-posed reference onto the face plan.
+
+    Args:
+        characters: C characters; None for one without references.
+        plan: of the same characters.
+        size: height and width of the frames in px.
+        reenactor: poses and moves the photos' faces; without one they stay as they are.
+
+    Returns:
+        frames (T, 3, H, W) in -1..1, grey where nothing is known, and coverage (T, 1, H, W) 0..1.
+    """
+    height, width = size
+    pixels = _pixels(height, width, plan.landmarks.device)
+    total = torch.zeros(plan.landmarks.shape[1], 3, height, width, device=pixels.device)
+    weight = torch.zeros_like(total[:, :1])
+    for index, pictures in enumerate(characters):
+        if pictures is None:
+            continue
+        times = torch.nonzero(plan.is_visible[index]).flatten()
+        best = _nearest_in_pose(pictures.landmarks, plan.landmarks[index, times])
+        for reference in sorted(set(best.tolist())):
+            frames = times[best == reference]
+            photo = _Photo(pictures.images[reference], pictures.landmarks[reference])
+            faces = plan.of(index, frames)
+            change = None if reenactor is None else _change(reenactor, photo, faces)
+            laid, mask = _lay(photo, faces.landmarks, change, pixels)
+            mask = mask.view(-1, 1, height, width)
+            total[frames] += laid.view(-1, 3, height, width) * mask
+            weight[frames] += mask
+    coverage = weight.clamp(max=1)
+    return total / weight.clamp(min=1e-4) * coverage, coverage
+
+
+@torch.no_grad()
+def encode_anchors(frames: Tensor, coverage: Tensor, autoencoder: FrameAutoencoder) -> Tensor:
+    """Anchors (T, latents + 1, h, w): latents of the laid references, and their coverage."""
+    latents = torch.cat([autoencoder.encode(part) for part in frames.split(8)])
+    return torch.cat([latents, functional.avg_pool2d(coverage, 8)], dim=1)
+
+
+def _nearest_in_pose(references: Tensor, plan: Tensor) -> Tensor:
+    """Which of the references (R, 5, 2) is posed most like each face of a plan (n, 5, 2): (n,)."""
+    difference = pose_residual(references)[:, None] - pose_residual(plan)
+    return difference.square().sum((-2, -1)).argmin(0)
+
+
+def _change(reenactor: FaceReenactor, photo: _Photo, faces: PlannedFaces) -> Reenactment:
+    """What becomes of a photo's face in the n frames of one character."""
+    count = len(faces.landmarks)
+    crop = face_crops(photo.image[None], photo.landmarks[None], reenactor.config["size_px"])
+    told = wanted(photo.landmarks.expand(count, -1, -1), faces.landmarks, faces.expression)
+    return reenactor(crop.expand(count, -1, -1, -1), told)
+
+
+def _lay(
+    photo: _Photo, landmarks: Tensor, change: Reenactment | None, pixels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A photo warped to `landmarks` (n, 5, 2): colours (n, 3, P) of the P pixels, and mask (n, P).
+
+    All frames at once: on a GPU each would be some hundred tiny kernels.
+    """
+    face_uv = to_face(pixels, *face_frame(landmarks))  # (n, P, 2)
+    maps = face_uv.new_zeros(len(landmarks), 6, 1)
+    if change is not None:
+        maps = _read(torch.cat(change, dim=1), on_crop(face_uv)[:, None], "zeros")
+    flow, paint, colour = maps.split((2, 1, 3), dim=1)
+    source = in_picture(face_uv + flow.transpose(1, 2), *face_frame(photo.landmarks))
+    extent = source.new_tensor([photo.image.shape[2], photo.image.shape[1]])
+    grid = (source + 0.5) / extent * 2 - 1
+    laid = _read(photo.image.expand(len(landmarks), -1, -1, -1), grid[:, None], "border")
+    laid = laid + paint * (colour - laid)
+    inside = (grid.abs() < 1).all(-1)
+    return laid, (-0.5 * region_distance(face_uv)).exp() * inside
+
+
+def _read(images: Tensor, grid: Tensor, padding: str) -> Tensor:
+    """Pictures (n, K, H, W) at places (n, 1, P, 2) of -1..1: (n, K, P)."""
+    return functional.grid_sample(images, grid, align_corners=False, padding_mode=padding)[:, :, 0]
+
+
+def _pixels(height: int, width: int, device: torch.device) -> Tensor:
+    rows = torch.arange(height, device=device, dtype=torch.float32)
+    columns = torch.arange(width, device=device, dtype=torch.float32)
+    return torch.stack([columns.repeat(height), rows.repeat_interleave(width)], dim=-1)

@@ -1,0 +1,180 @@
+"""Reenactment: how the face on a photo must change to be turned and to move as a face plan says.
+
+A photo's face, laid upright, goes through a small U-Net (Ronneberger et al. 2015) that is told the
+pose and the expression wanted. It answers with a flow along which the photo is warped, and with a
+mask and colours for what the photo does not show, such as teeth or closed lids (Siarohin et al. 2019,
+"First order motion model for image animation"). The photo's own expression is seen in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
+from torch.nn import functional
+
+from idvid.models.face_plan import (
+    NUM_EXPRESSION,
+    NUM_LANDMARKS,
+    face_frame,
+    in_picture,
+    pose_residual,
+    standardised,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIDE, CENTRE_V = 1.6, 0.12  # of the crop, in widths of dlib's face box
+_POSE_GAIN = 4.0  # brings residuals to about unit spread
+_TOLD = 4 * NUM_LANDMARKS + NUM_EXPRESSION
+_FLOW_GAIN = 0.2  # face widths of flow that an output of 1 stands for
+_BORDER = 0.25  # of the crop's half side, over which changes fade out
+
+
+class Reenactment(NamedTuple):
+    """What changes, on the crop's grid in face coordinates; all of it is 0 at the border."""
+
+    flow: Tensor  # (N, 2, S, S) where in the photo to look, in face widths from the same place
+    mask: Tensor  # (N, 1, S, S) 0..1: how far colours replace what is found there
+    colour: Tensor  # (N, 3, S, S) -1..1
+
+
+class FaceReenactor(ModelMixin, ConfigMixin):
+    """Photos' faces (N, 3, S, S) in -1..1 and what is wanted of them to a `Reenactment`."""
+
+    @register_to_config
+    def __init__(
+        self,
+        size_px: int = 64,  # noqa: ARG002 - read from the config
+        widths: tuple[int, int, int] = (24, 48, 96),
+        code: int = 96,
+    ) -> None:
+        super().__init__()
+        fine, middle, coarse = widths
+        self.read = nn.Sequential(
+            nn.Linear(_TOLD, code), nn.SiLU(), nn.Linear(code, code), nn.SiLU()
+        )
+        self.enter = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, fine, 3, padding=1))
+        self.fine_in = _Block(fine, code)
+        self.shrink = _shrink(fine, middle)
+        self.middle_in = _Block(middle, code)
+        self.shrink_again = _shrink(middle, coarse)
+        self.coarse = nn.ModuleList([_Block(coarse, code) for _ in range(2)])
+        self.grow = _grow(coarse, middle)
+        self.middle_out = _Block(middle, code)
+        self.grow_again = _grow(middle, fine)
+        self.fine_out = _Block(fine, code)
+        last = nn.Conv2d(fine, 24, 3, padding=1)
+        self.leave = nn.Sequential(last, nn.PixelShuffle(2))
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.bias[8:12], -3.0)  # at first hardly anything is painted
+
+    def forward(self, crops: Tensor, told: Tensor) -> Reenactment:
+        """How each face changes.
+
+        Args:
+            crops: (N, 3, S, S) of `face_crops`.
+            told: (N, F) of `wanted`.
+        """
+        code = self.read(told.to(crops.dtype))
+        fine = self.fine_in(self.enter(crops), code)
+        middle = self.middle_in(self.shrink(fine), code)
+        coarse = self.shrink_again(middle)
+        for block in self.coarse:
+            coarse = block(coarse, code)
+        middle = self.middle_out(middle + self.grow(coarse), code)
+        fine = self.fine_out(fine + self.grow_again(middle), code)
+        out = self.leave(fine).float()
+        fade = _fade(out.shape[-1], out)
+        return Reenactment(
+            flow=_FLOW_GAIN * out[:, :2] * fade,
+            mask=out[:, 2:3].sigmoid() * fade,
+            colour=out[:, 3:].tanh(),
+        )
+
+
+class _Block(nn.Module):
+    """Residual block whose features are scaled and shifted by a code (FiLM, Perez et al. 2018)."""
+
+    def __init__(self, width: int, code: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(code, 2 * width)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, hidden: Tensor, code: Tensor) -> Tensor:
+        inner = self.first(functional.silu(self.norm(hidden)))
+        scale, shift = self.film(code)[:, :, None, None].chunk(2, dim=1)
+        return hidden + self.second(functional.silu(inner * (1 + scale) + shift))
+
+
+def _shrink(width_in: int, width_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * width_in, width_out, 1))
+
+
+def _grow(width_in: int, width_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width_in, 4 * width_out, 1), nn.PixelShuffle(2))
+
+
+def wanted(source: Tensor, target: Tensor, expression: Tensor) -> Tensor:
+    """What a reenactor is told: (N, F) of landmarks (N, 5, 2) here and there, and expressions (N, E)."""
+    residuals = [_POSE_GAIN * pose_residual(points).flatten(1) for points in (source, target)]
+    return torch.cat([*residuals, standardised(expression)], dim=1)
+
+
+def face_crops(images: Tensor, landmarks: Tensor, size_px: int) -> Tensor:
+    """Faces laid upright: (N, 3, S, S) of pictures (N, 3, H, W) with landmarks (N, 5, 2) px."""
+    places = in_picture(crop_grid(size_px, images), *face_frame(landmarks))
+    return sampled(images, places).unflatten(-1, (size_px, size_px))
+
+
+def reenacted(crops: Tensor, change: Reenactment) -> Tensor:
+    """The changed faces (N, 3, S, S)."""
+    size = crops.shape[-1]
+    places = crop_grid(size, crops) + change.flow.flatten(2).transpose(1, 2)
+    warped = functional.grid_sample(
+        crops,
+        on_crop(places).unflatten(1, (size, size)),
+        align_corners=False,
+        padding_mode="border",
+    )
+    return warped + change.mask * (change.colour - warped)
+
+
+def crop_grid(size_px: int, like: Tensor) -> Tensor:
+    """Face coordinates (S * S, 2) of a crop's pixels, row by row."""
+    steps = ((torch.arange(size_px, device=like.device) + 0.5) / size_px - 0.5) * SIDE
+    v, u = torch.meshgrid(steps + CENTRE_V, steps, indexing="ij")
+    return torch.stack([u, v], dim=-1).flatten(0, 1)
+
+
+def on_crop(face_uv: Tensor) -> Tensor:
+    """Face coordinates (..., 2) as `grid_sample` reads them on a crop: -1..1."""
+    return (face_uv - face_uv.new_tensor([0.0, CENTRE_V])) * (2 / SIDE)
+
+
+def sampled(images: Tensor, places: Tensor) -> Tensor:
+    """Colours (N, C, P) of pictures (N, C, H, W) at places (N, P, 2) px; the edge goes on outside."""
+    extent = places.new_tensor([images.shape[-1], images.shape[-2]])
+    grid = (places + 0.5) / extent * 2 - 1
+    return functional.grid_sample(
+        images, grid[:, None], align_corners=False, padding_mode="border"
+    )[:, :, 0]
+
+
+def _fade(size_px: int, like: Tensor) -> Tensor:
+    """1 inside a crop, falling to 0 at its border: (S, S)."""
+    distance = 1 - (((torch.arange(size_px, device=like.device) + 0.5) / size_px) * 2 - 1).abs()
+    side = (distance / _BORDER).clamp(max=1)
+    side = side * side * (3 - 2 * side)
+    return side[:, None] * side

@@ -1,0 +1,148 @@
+"""The stage of the reenactor: the same face from one picture to another, in another pose and mood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from idvid.models.face_plan import on_features, pose_residual, region_distance
+from idvid.models.face_reenactor import crop_grid, face_crops, reenacted, wanted
+from idvid.training.objective import picture_loss
+from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
+from idvid.training.sheets import to_pixels
+from idvid.training.stage import Rule, start_part, write_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from idvid.models.face_reenactor import FaceReenactor
+    from idvid.training.settings import OptimiserSettings, TrainingSettings
+
+_MOST_PHOTOS = 3  # the best posed of so many is the source, as it is with a user's photos
+_SEED = 11  # of the held-out pairs
+_HELD_OUT, _SHOWN = 96, 16
+_CONTRAST, _BRIGHTNESS, _TINT = 0.3, 0.2, 0.1
+_ARRAYS = ("frames", "landmarks", "expression")
+
+
+class Pairs(NamedTuple):
+    """Faces as they are and as they are wanted."""
+
+    source: Tensor  # (B, 3, S, S)
+    target: Tensor  # (B, 3, S, S)
+    told: Tensor  # (B, F)
+
+
+class ReenactorStage:
+    """L1 of pictures and gradients between the changed photo and the picture that it should become."""
+
+    name = "reenactor"
+    rule = Rule(figure="left", is_low_good=True)
+
+    def __init__(
+        self, settings: TrainingSettings, shards: Path, starts: tuple[Path, ...], device: str
+    ) -> None:
+        self._settings = settings.reenactor
+        self.optimiser: OptimiserSettings = self._settings.optimiser
+
+        def pool(split: str) -> ShardPool:
+            kind = ShardKind(
+                folder=shards, split=split, derivative="", read=lambda r: tensors_of(r, *_ARRAYS)
+            )
+            return ShardPool(kind, settings.data.shards_in_memory, device)
+
+        self.pool, self._validation = pool("train"), pool("validation")
+        config: dict[str, object] = {"size_px": self._settings.size_px}
+        part, _ = start_part("reenactor", config, starts)
+        self.model: nn.Module = part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._weight = _weights(self._settings.size_px, self._settings.detail_weight).to(device)
+
+    def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
+        """Change a batch of faces into other pictures of the same people."""
+        pairs = self._draw(self.pool, draws, self._settings.optimiser.batch_size)
+        source, target = _recoloured((pairs.source, pairs.target), draws)
+        change = cast("FaceReenactor", model)(_last(source), pairs.told)
+        made = reenacted(source, change)
+        picture = picture_loss(made, target, self._weight.expand(len(made), -1, -1, -1))
+        painted = change.mask.mean()
+        loss = picture + self._settings.paint_weight * painted
+        return {"loss": loss, "picture": picture, "painted": painted}
+
+    def validate(self, model: nn.Module, sheet: Path) -> dict[str, float]:
+        """How much of the difference is left on held-out people, and rows of source, wanted, made.
+
+        Returns:
+            `left`: weighted L1 to the wanted picture, as a share of the unchanged photo's.
+        """
+        self._validation.poll_all()
+        if not self._validation.shards:
+            return {}
+        pairs = self._draw(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT)
+        made = reenacted(pairs.source, cast("FaceReenactor", model)(pairs.source, pairs.told))
+        error = ((made - pairs.target).abs() * self._weight).mean()
+        before = ((pairs.source - pairs.target).abs() * self._weight).mean()
+        rows = torch.stack([pairs.source, pairs.target, made.clamp(-1, 1)])[:, :_SHOWN]
+        picture = [np.concatenate([to_pixels(face) for face in row], 1) for row in rows]
+        Image.fromarray(np.concatenate(picture)).save(sheet)
+        return {"left": float(error / before)}
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Write the reenactor."""
+        write_parts(folder, reenactor=cast("FaceReenactor", model))
+
+    def _draw(self, pool: ShardPool, draws: Draws, count: int) -> Pairs:
+        """Faces and what they should become, each with the best posed of a few photos as source."""
+        images, points, expression = [], [], []
+        for shard, rows in pool.draw(draws.numpy, count):
+            for row in rows:
+                picks = _best_posed(shard["landmarks"][row], draws.numpy)
+                images.append(shard["frames"][row, picks])
+                points.append(shard["landmarks"][row, picks])
+                expression.append(shard["expression"][row, picks[1]])
+        landmarks = torch.stack(points)
+        faces = face_crops(
+            to_signed(torch.stack(images).flatten(0, 1)),
+            landmarks.flatten(0, 1),
+            self._settings.size_px,
+        ).unflatten(0, (count, 2))
+        told = wanted(landmarks[:, 0], landmarks[:, 1], torch.stack(expression))
+        return Pairs(source=faces[:, 0], target=faces[:, 1], told=told)
+
+
+def _best_posed(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:
+    """One picture to start from and one to become, of N."""
+    target, *photos = rng.permutation(len(landmarks_N52))[: 2 + rng.integers(_MOST_PHOTOS)].tolist()
+    residual = pose_residual(landmarks_N52)
+    far = (residual[photos] - residual[target]).square().sum((-2, -1))
+    return [photos[int(far.argmin())], target]
+
+
+def _recoloured(pictures: tuple[Tensor, Tensor], draws: Draws) -> tuple[Tensor, Tensor]:
+    """The same change of contrast, brightness and tint for both pictures of a pair."""
+    first = pictures[0]
+
+    def spread(amount: float, *shape: int) -> Tensor:
+        values = torch.rand(len(first), *shape, generator=draws.torch, device=first.device)
+        return amount * (2 * values - 1)
+
+    contrast = 1 + spread(_CONTRAST, 1, 1, 1)
+    shift = spread(_BRIGHTNESS, 1, 1, 1) + spread(_TINT, 3, 1, 1)
+    changed = [(picture * contrast + shift).clamp(-1, 1) for picture in pictures]
+    return changed[0], changed[1]
+
+
+def _weights(size_px: int, detail: float) -> Tensor:
+    """What counts in the loss: (1, 1, S, S), most on eyes and mouths, little away from the face."""
+    grid = crop_grid(size_px, torch.zeros(1))
+    weight = 0.2 + (-region_distance(grid)).exp() + detail * on_features(grid)
+    return (weight / weight.mean()).view(1, 1, size_px, size_px)
+
+
+def _last(faces: Tensor) -> Tensor:
+    return faces.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,165 @@
+"""Laws of references laid onto a face plan, as they are and re-enacted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from idvid.conditioning.anchors import PlannedFaces, anchor_frames
+from idvid.conditioning.references import ReferencePictures
+from idvid.models.face_plan import NUM_EXPRESSION, face_frame
+from idvid.models.face_reenactor import FaceReenactor
+
+POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
+
+
+def picture(value):
+    return torch.full((3, 80, 80), float(value))
+
+
+def smooth_picture():
+    noise = torch.rand(1, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(noise, size=80, mode="bilinear")[0]
+
+
+def planned(landmarks, is_visible, expression=0.0):
+    values = torch.full((*landmarks.shape[:2], NUM_EXPRESSION), float(expression))
+    return PlannedFaces(landmarks=landmarks, expression=values, is_visible=is_visible)
+
+
+@pytest.fixture
+def reenactor():
+    """A fresh one that paints nothing: its last layer says what happens, the same everywhere."""
+    part = FaceReenactor(widths=(8, 8, 8), code=8).eval().requires_grad_(False)
+    part.leave[0].bias[8:12] = -30.0
+    return part
+
+
+def test_a_reference_laid_at_its_own_place_is_itself():
+    torch.manual_seed(0)
+    image = torch.nn.functional.interpolate(torch.rand(1, 3, 10, 10), size=80, mode="bilinear")[0]
+    pictures = ReferencePictures(images=(image,), landmarks=POINTS[None])
+    visible = torch.ones(1, 1, dtype=torch.bool)
+    frames, coverage = anchor_frames([pictures], planned(POINTS[None, None], visible), (80, 80))
+    on_face = coverage[0, 0] > 0.9
+    assert on_face.sum() > 50
+    difference = (frames[0] / coverage[0].clamp(min=1e-3) - image).abs()[:, on_face]
+    assert difference.max() < 1e-3
+
+
+def test_the_best_posed_reference_is_laid():
+    turned = POINTS.clone()
+    turned[4, 0] -= 8  # the nose points to the left
+    pictures = ReferencePictures(
+        images=(picture(-1), picture(1)), landmarks=torch.stack([POINTS, turned])
+    )
+    visible = torch.ones(1, 2, dtype=torch.bool)
+    plan = torch.stack([POINTS, turned])[None]
+    frames, _ = anchor_frames([pictures], planned(plan, visible), (80, 80))
+    centre = (slice(None), 48, 40)
+    assert (frames[0][centre] < 0).all()
+    assert (frames[1][centre] > 0).all()
+
+
+def test_frames_laid_together_are_as_laid_one_by_one():
+    noise = torch.Generator().manual_seed(0)
+
+    def scattered(*shape):
+        return POINTS + 3 * torch.randn(*shape, 5, 2, generator=noise)
+
+    cast = [
+        ReferencePictures(
+            images=(torch.rand(3, 80, 80, generator=noise), torch.rand(3, 64, 70, generator=noise)),
+            landmarks=scattered(2),
+        )
+        for _ in range(2)
+    ]
+    plan = scattered(2, 6)
+    visible = torch.tensor([[True, True, False, True, True, True], [False] + [True] * 5])
+    together = anchor_frames(cast, planned(plan, visible), (80, 96))
+    for time in range(6):
+        one = slice(time, time + 1)
+        alone = anchor_frames(cast, planned(plan[:, one], visible[:, one]), (80, 96))
+        assert torch.allclose(together[0][one], alone[0], atol=1e-5)
+        assert torch.allclose(together[1][one], alone[1], atol=1e-6)
+    assert (together[1].amax((1, 2, 3)) > 0.9).all()
+
+
+def test_each_character_is_laid_at_their_own_face_and_nobody_where_not_visible():
+    left, right = POINTS, POINTS + torch.tensor([100.0, 0])
+    cast = [
+        ReferencePictures(images=(picture(value),), landmarks=POINTS[None]) for value in (-1, 1)
+    ]
+    plan = torch.stack([left, right])[:, None]
+    visible = torch.ones(2, 1, dtype=torch.bool)
+    frames, _ = anchor_frames(cast, planned(plan, visible), (80, 180))
+    assert frames[0, 0, 48, 40] < -0.9
+    assert frames[0, 0, 48, 140] > 0.9
+    hidden, coverage = anchor_frames([cast[0], None], planned(plan, visible & False), (80, 180))
+    assert hidden.abs().sum() == 0
+    assert coverage.sum() == 0
+
+
+def laid(image, reenactor, expression=0.0, points=POINTS):
+    pictures = ReferencePictures(images=(image,), landmarks=POINTS[None])
+    visible = torch.ones(1, 1, dtype=torch.bool)
+    plan = planned(points[None, None], visible, expression)
+    return anchor_frames([pictures], plan, (80, 80), reenactor)
+
+
+def test_a_reenactor_that_changes_nothing_leaves_what_is_laid(reenactor):
+    frames, coverage = laid(smooth_picture(), reenactor)
+    as_they_are, same_coverage = laid(smooth_picture(), None)
+    torch.testing.assert_close(frames, as_they_are)
+    assert torch.equal(coverage, same_coverage)
+
+
+def test_flow_is_in_face_widths_and_moves_the_middle_of_the_face_alone(reenactor):
+    ramp = torch.linspace(-1, 1, 80).expand(3, 80, 80)
+    reenactor.leave[0].bias[:4] = 0.5  # a tenth of a face width to the right
+    frames, coverage = laid(ramp, reenactor)
+    shift = frames[0] / coverage[0].clamp(min=1e-3) - ramp
+    width = float(face_frame(POINTS)[1].norm())
+    assert float(shift[0, 45, 40]) == pytest.approx(0.1 * width * 2 / 79, rel=0.02)
+    outside = (45, 40 + round(0.8 * width))
+    assert coverage[0, 0][outside] > 0.3
+    assert abs(float(shift[0][outside])) < 1e-3
+
+
+def test_flow_turns_with_the_head_that_is_planned(reenactor):
+    """The same change, planned on a head that lies on its side, moves along the picture's columns."""
+    ramp = torch.linspace(-1, 1, 80)[:, None].expand(3, 80, 80)
+    reenactor.leave[0].bias[:4] = 0.5
+    centre = POINTS.mean(0)
+    offset = POINTS - centre
+    on_its_side = centre + torch.stack([-offset[:, 1], offset[:, 0]], dim=-1)
+    turned = torch.rot90(ramp, -1, (1, 2))
+    pictures = ReferencePictures(images=(turned,), landmarks=POINTS[None])
+    plan = planned(on_its_side[None, None], torch.ones(1, 1, dtype=torch.bool))
+    moved, coverage = anchor_frames([pictures], plan, (80, 80), reenactor)
+    still, _ = anchor_frames([pictures], plan, (80, 80))
+    shift = (moved - still)[0, 0] / coverage[0, 0].clamp(min=1e-3)
+    assert shift[45, 40].abs() > 0.05
+
+
+def test_paint_replaces_what_the_photo_shows(reenactor):
+    reenactor.leave[0].bias[8:12] = 30.0
+    reenactor.leave[0].bias[12:] = 30.0  # white
+    frames, coverage = laid(picture(-1), reenactor)
+    assert frames[0, 0, 45, 40] / coverage[0, 0, 45, 40] > 0.99
+    reenactor.leave[0].bias[8:12] = -30.0
+    assert laid(picture(-1), reenactor)[0][0, 0, 45, 40] < -0.9
+
+
+def test_what_is_planned_reaches_the_photo():
+    part = FaceReenactor(widths=(8, 8, 8), code=8).eval().requires_grad_(False)
+    noise = torch.Generator().manual_seed(0)
+    for value in part.parameters():
+        value.add_(0.2 * torch.randn(value.shape, generator=noise))
+    turned = POINTS.clone()
+    turned[4, 0] -= 8
+    still, other = laid(smooth_picture(), part)[0], laid(smooth_picture(), part, 0.7)[0]
+    posed = laid(smooth_picture(), part, points=turned)[0]
+    plain = laid(smooth_picture(), None, points=turned)[0]
+    assert (still - other).abs().max() > 1e-3
+    assert (posed - plain).abs().max() > 1e-3

@@ -1,0 +1,81 @@
+"""Laws of the reenactor: crops in face coordinates, changes that fade out, and its place in a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from idvid.models.checkpoint import REENACTOR, load_bundled, save_bundled, stored_names
+from idvid.models.face_plan import NUM_EXPRESSION, face_frame, in_picture, to_face
+from idvid.models.face_reenactor import FaceReenactor, face_crops, reenacted, wanted
+from idvid.pipeline.generate import load_pipeline
+
+POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
+
+
+def opened(part, seed=0):
+    """With every weight away from zero, as after training."""
+    noise = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in part.parameters():
+            value.add_(0.1 * torch.randn(value.shape, generator=noise))
+    return part.eval().requires_grad_(False)
+
+
+def test_picture_points_and_face_coordinates_are_inverse():
+    turned = POINTS @ torch.tensor([[0.8, 0.3], [-0.3, 0.8]]) + 5
+    frame = face_frame(torch.stack([POINTS, turned]))
+    places = torch.rand(2, 7, 2, generator=torch.Generator().manual_seed(0)) * 80
+    torch.testing.assert_close(in_picture(to_face(places, *frame), *frame), places)
+
+
+def test_a_crop_does_not_depend_on_where_and_how_large_the_face_is():
+    coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    small = torch.nn.functional.interpolate(coarse, size=96, mode="bicubic")
+    large = torch.nn.functional.interpolate(small, size=192, mode="bilinear", align_corners=False)
+    pair = [
+        face_crops(small, POINTS[None] + 8, 64),
+        face_crops(large, 2 * (POINTS[None] + 8.25), 64),
+    ]
+    torch.testing.assert_close(*pair, atol=0.03, rtol=0)
+
+
+def test_changes_fade_out_at_the_border_and_the_middle_is_free():
+    part = opened(FaceReenactor(widths=(8, 8, 8), code=8))
+    crops = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    told = wanted(POINTS.expand(2, -1, -1), POINTS.expand(2, -1, -1), torch.rand(2, NUM_EXPRESSION))
+    change = part(crops, told)
+    assert change.flow.shape == (2, 2, 64, 64)
+    for values in (change.flow, change.mask):
+        assert values[..., 0].abs().max() < 0.05 * values.abs().max()
+        assert values[..., 32, 32].abs().min() > 0
+    assert 0 <= change.mask.min() <= change.mask.max() <= 1
+    made = reenacted(crops, change)
+    assert made.shape == crops.shape
+    assert made.abs().max() <= 1.0001
+
+
+def test_a_fresh_reenactor_hardly_changes_anything():
+    crops = torch.rand(1, 3, 64, 64) * 2 - 1
+    told = wanted(POINTS[None], POINTS[None], torch.zeros(1, NUM_EXPRESSION))
+    assert (reenacted(crops, FaceReenactor()(crops, told)) - crops).abs().max() < 0.06
+
+
+def test_a_model_is_whole_with_a_reenactor_and_without(tiny_model, tiny_folder, tmp_path):
+    assert REENACTOR not in stored_names(tiny_folder)
+    assert load_pipeline(str(tiny_folder)).model.reenactor is None
+    part = opened(FaceReenactor(widths=(8, 8, 8), code=8))
+    save_bundled(replace(tiny_model, reenactor=part), tmp_path / "model")
+    for loaded in (load_bundled(tmp_path / "model"), load_pipeline(str(tmp_path / "model")).model):
+        again = loaded.reenactor.state_dict()
+        for name, value in part.state_dict().items():
+            torch.testing.assert_close(again[name], value.half().float())
+
+
+@pytest.mark.parametrize("size_px", [32, 64])
+def test_any_size_that_divides_by_eight_is_read(size_px):
+    part = FaceReenactor(size_px=size_px, widths=(8, 8, 8), code=8)
+    told = wanted(POINTS[None], POINTS[None], torch.zeros(1, NUM_EXPRESSION))
+    assert part(torch.zeros(1, 3, size_px, size_px), told).mask.shape[-1] == size_px
