@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
+
+from idvid.training.muon import StackedMuon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +37,7 @@ def build_optimisers(model: nn.Module, settings: OptimiserSettings) -> tuple[Opt
     if not hidden:
         return (adamw,)
     # Its updates have the size of AdamW's, so that one learning rate serves both.
-    muon = Muon(
+    muon = StackedMuon(
         hidden,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
