@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,9 +50,11 @@ def tiny_model() -> BundledModel:
 
     from idvid.conditioning.text import build_tokenizer
     from idvid.models.checkpoint import new_model
+    from idvid.models.face_reenactor import FaceReenactor
 
     torch.manual_seed(0)
     model = new_model(build_tokenizer(WORDS), **TINY)
+    model = replace(model, reenactor=FaceReenactor(size_px=32, widths=(8, 8, 8), code=8).eval())
     with torch.no_grad():
         for part in model.parts().values():
             for name, value in part.named_parameters():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from idvid.models.checkpoint import (
     PART_CLASSES,
+    REENACTOR,
     STUDENT,
     BundledModel,
     load_part,
@@ -59,6 +60,8 @@ def assemble(new: Path, old: Path) -> BundledModel:
     student = (new if (new / STUDENT).is_dir() else taught) / STUDENT
     if student.is_dir():
         parts[STUDENT] = load_part(STUDENT, student)
+    if home(REENACTOR).is_dir():
+        parts[REENACTOR] = load_part(REENACTOR, home(REENACTOR))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(home("tokenizer"))
     return BundledModel(**parts, tokenizer=tokenizer)
 

@@ -137,6 +137,7 @@ def claims(settings: GenerationSettings, *, has_rival: bool) -> tuple[Claim, ...
         _switch(usual, "slots", "slot embeddings keep people apart"),
         _switch(usual, "regions", "face masks keep people apart"),
         _anchors(usual),
+        _reenactment(usual),
         _descriptions(usual),
         _photos(usual),
     )
@@ -225,6 +226,20 @@ def _anchors(usual: Variant) -> Claim:
         comparisons=tuple(
             Comparison(better="on", worse="off", measure=m) for m in (LIKENESS, NEAREST, PRESENCE)
         ),
+    )
+
+
+def _reenactment(usual: Variant) -> Claim:
+    measures = (EXPRESSION, FOLLOWING, LIKENESS, NEAREST)
+    return Claim(
+        name="reenactment",
+        says="turning and moving the photos' faces as planned shows expressions, faces stay alike",
+        arms=(
+            Arm(name="on", variant=usual),
+            Arm(name="off", variant=_with(usual, parts={"reenactment": False})),
+        ),
+        comparisons=tuple(Comparison(better="on", worse="off", measure=m) for m in measures),
+        shown=measures,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from idvid.models.checkpoint import STUDENT, load_bundled, save_bundled, save_part
+from idvid.models.checkpoint import REENACTOR, STUDENT, load_bundled, save_bundled, save_part
 from tools.ship_model import ship
 
 
@@ -43,3 +43,15 @@ def test_a_student_alone_joins_its_teacher(tiny_model, tiny_folder, tmp_path):
     model = load_bundled(to)
     found = model.transformer_few.patch_in.weight
     assert torch.equal(found, model.transformer.patch_in.weight)
+
+
+def test_a_reenactor_joins_alone_and_stays_when_others_come(tiny_model, tiny_folder, tmp_path):
+    to, first, second = tmp_path / "to", tmp_path / "first", tmp_path / "second"
+    save_bundled(replace(tiny_model, reenactor=None), to)
+    save_part(tiny_model.reenactor, first / REENACTOR)
+    ship(first, to)
+    save_part(tiny_model.planner, second / "planner")
+    ship(second, to)
+    found = load_bundled(to).reenactor.state_dict()
+    for name, value in tiny_model.reenactor.state_dict().items():
+        assert torch.equal(found[name], value.half().float())
