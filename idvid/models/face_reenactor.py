@@ -23,6 +23,7 @@ from idvid.models.face_plan import (
     in_picture,
     pose_residual,
     standardised,
+    template,
 )
 
 if TYPE_CHECKING:
@@ -156,6 +157,11 @@ def crop_grid(size_px: int, like: Tensor) -> Tensor:
     steps = ((torch.arange(size_px, device=like.device) + 0.5) / size_px - 0.5) * SIDE
     v, u = torch.meshgrid(steps + CENTRE_V, steps, indexing="ij")
     return torch.stack([u, v], dim=-1).flatten(0, 1)
+
+
+def crop_landmarks(size_px: int, like: Tensor) -> Tensor:
+    """Where a crop shows the landmarks of dlib's mean face: (5, 2) px."""
+    return (on_crop(template(like)) + 1) * (size_px / 2) - 0.5
 
 
 def on_crop(face_uv: Tensor) -> Tensor:

@@ -9,8 +9,16 @@ import torch
 from PIL import Image
 from torch import nn
 
+from idvid.faces.align import arcface_chips
+from idvid.models.checkpoint import load_part
 from idvid.models.face_plan import on_features, pose_residual, region_distance
-from idvid.models.face_reenactor import crop_grid, face_crops, reenacted, wanted
+from idvid.models.face_reenactor import (
+    crop_grid,
+    crop_landmarks,
+    face_crops,
+    reenacted,
+    wanted,
+)
 from idvid.training.objective import picture_loss
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from idvid.models.face_backbone import FaceBackbone
     from idvid.models.face_reenactor import FaceReenactor
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
@@ -40,7 +49,7 @@ class Pairs(NamedTuple):
 
 
 class ReenactorStage:
-    """L1 of pictures and gradients between the changed photo and the picture that it should become."""
+    """The changed photo beside the picture that it should become: L1, its gradients, and identity."""
 
     name = "reenactor"
     rule = Rule(figure="left", is_low_good=True)
@@ -61,6 +70,7 @@ class ReenactorStage:
         config: dict[str, object] = {"size_px": self._settings.size_px}
         part, _ = start_part("reenactor", config, starts)
         self.model: nn.Module = part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._backbone = _backbone(starts, device)
         self._weight = _weights(self._settings.size_px, self._settings.detail_weight).to(device)
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
@@ -72,13 +82,20 @@ class ReenactorStage:
         picture = picture_loss(made, target, self._weight.expand(len(made), -1, -1, -1))
         painted = change.mask.mean()
         loss = picture + self._settings.paint_weight * painted
-        return {"loss": loss, "picture": picture, "painted": painted}
+        losses = {"picture": picture, "painted": painted}
+        if self._backbone is not None and self._settings.identity_weight:
+            rows = slice(self._settings.identity_rows)
+            losses["identity"] = (1 - _cosines(self._backbone, made[rows], target[rows])).mean()
+            loss = loss + self._settings.identity_weight * losses["identity"]
+        return losses | {"loss": loss}
 
+    @torch.no_grad()
     def validate(self, model: nn.Module, sheet: Path) -> dict[str, float]:
         """How much of the difference is left on held-out people, and rows of source, wanted, made.
 
         Returns:
-            `left`: weighted L1 to the wanted picture, as a share of the unchanged photo's.
+            `left`: weighted L1 to the wanted picture, as a share of the unchanged photo's; `alike`,
+            `photo_alike`: cosines of both to the wanted face, as the conditioning backbone sees it.
         """
         self._validation.poll_all()
         if not self._validation.shards:
@@ -90,7 +107,11 @@ class ReenactorStage:
         rows = torch.stack([pairs.source, pairs.target, made.clamp(-1, 1)])[:, :_SHOWN]
         picture = [np.concatenate([to_pixels(face) for face in row], 1) for row in rows]
         Image.fromarray(np.concatenate(picture)).save(sheet)
-        return {"left": float(error / before)}
+        measured = {"left": float(error / before)}
+        if self._backbone is not None:
+            for name, faces in (("alike", made), ("photo_alike", pairs.source)):
+                measured[name] = float(_cosines(self._backbone, faces, pairs.target).mean())
+        return measured
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write the reenactor."""
@@ -113,6 +134,25 @@ class ReenactorStage:
         ).unflatten(0, (count, 2))
         told = wanted(landmarks[:, 0], landmarks[:, 1], torch.stack(expression))
         return Pairs(source=faces[:, 0], target=faces[:, 1], told=told)
+
+
+def _backbone(starts: tuple[Path, ...], device: str) -> FaceBackbone | None:
+    """The conditioning backbone of the first folder that has one, never the judge."""
+    for folder in starts:
+        if (folder / "backbone" / "config.json").exists():
+            backbone = load_part("backbone", folder / "backbone")
+            return backbone.to(device, memory_format=torch.channels_last)
+    return None
+
+
+def _cosines(backbone: FaceBackbone, made: Tensor, wanted_faces: Tensor) -> Tensor:
+    """How alike faces (B, 3, S, S) are to those that they should be: (B,); gradients reach `made`."""
+    landmarks = crop_landmarks(made.shape[-1], made).expand(len(made), -1, -1)
+    with torch.autocast(made.device.type, enabled=False):  # it would move the crops by pixels
+        chips = [_last(arcface_chips(faces.float(), landmarks)) for faces in (made, wanted_faces)]
+    with torch.no_grad():
+        targets = backbone(chips[1])
+    return (backbone(chips[0]) * targets).sum(-1).float()
 
 
 def _best_posed(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:

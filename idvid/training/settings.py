@@ -93,7 +93,9 @@ class ReenactorSettings:
     optimiser: OptimiserSettings
     size_px: int = 64  # side of the faces that it reads
     detail_weight: float = 2.0  # added to the loss's weight on eyes, brows and mouths
-    paint_weight: float = 0.1  # of what is painted: colours of its own are blurred, photos are not
+    identity_weight: float = 0.2  # of the unlikeness to the wanted face, as the backbone sees it
+    identity_rows: int = 12  # faces of a batch that it looks at
+    paint_weight: float = 0.2  # of what is painted: colours of its own are blurred, photos are not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,14 @@ import torch
 
 from idvid.models.checkpoint import REENACTOR, load_bundled, save_bundled, stored_names
 from idvid.models.face_plan import NUM_EXPRESSION, face_frame, in_picture, to_face
-from idvid.models.face_reenactor import FaceReenactor, face_crops, reenacted, wanted
+from idvid.models.face_reenactor import (
+    SIDE,
+    FaceReenactor,
+    crop_landmarks,
+    face_crops,
+    reenacted,
+    wanted,
+)
 from idvid.pipeline.generate import load_pipeline
 
 POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
@@ -79,3 +86,13 @@ def test_any_size_that_divides_by_eight_is_read(size_px):
     part = FaceReenactor(size_px=size_px, widths=(8, 8, 8), code=8)
     told = wanted(POINTS[None], POINTS[None], torch.zeros(1, NUM_EXPRESSION))
     assert part(torch.zeros(1, 3, size_px, size_px), told).mask.shape[-1] == size_px
+
+
+def test_a_crop_shows_the_mean_face_upright_and_in_its_size():
+    marks = crop_landmarks(64, torch.zeros(1))
+    origin, axis = face_frame(marks)
+    assert axis.tolist() == pytest.approx([64 / SIDE, 0], abs=1e-4)
+    assert float(origin[0]) == pytest.approx(31.5, abs=1e-4)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    laid = face_crops(image, marks[None], 64)
+    torch.testing.assert_close(laid, image, atol=1e-4, rtol=0)

@@ -72,6 +72,19 @@ def test_training_learns_to_change_faces_and_is_written(tiny, shards, tmp_path):
     assert part.config["size_px"] == settings.reenactor.size_px
 
 
+def test_faces_are_kept_alike_where_a_backbone_is_at_hand(tiny, shards, sources, folder):
+    assert sources.frozen.backbone is not None
+    stage = ReenactorStage(tiny, shards / "series", (folder / "model",), "cpu")
+    stage.pool.poll()
+    losses = stage.losses(stage.model, Draws.of_step(5, 0), 0.0)
+    assert 0 < float(losses["identity"].detach()) < 2
+    losses["identity"].backward()
+    assert stage.model.leave[0].weight.grad.abs().sum() > 0
+    alone = ReenactorStage(tiny, shards / "series", (), "cpu")
+    alone.pool.poll()
+    assert "identity" not in alone.losses(alone.model, Draws.of_step(5, 0), 0.0)
+
+
 def test_a_run_goes_on_from_the_weights_that_are_there(tiny, shards, stage, tmp_path):
     stage.export(stage.model, tmp_path)
     again = ReenactorStage(tiny, shards / "series", (tmp_path,), "cpu")
