@@ -153,6 +153,9 @@ def card(counts: Counts, clips: int, used: tuple[int, int] | None) -> str:
         "are of version 1: at most three people, nothing beside acting). Photos per person: 5, and "
         "8 in two of every eight shards; training draws some of them (`VideoSettings.references` says how many at most).",
         "",
+        f"The reenactor learns from series: {shards.SERIES_PICTURES} pictures of one person in one "
+        "light and place, poses and expressions drawn anew in each. Their people are in no clip.",
+        "",
         "## Balance",
         "",
         "| attribute | share of each value, percent |",

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from idvid.models.autoencoder import FrameAutoencoder
     from idvid.models.face_reenactor import FaceReenactor, Reenactment
 
+# Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
+# more of its likeness than one that only moves (docs/log.md).
+TURNED = 0.25
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFaces:
@@ -107,7 +111,8 @@ def _change(reenactor: FaceReenactor, photo: _Photo, faces: PlannedFaces) -> Ree
     """What becomes of a photo's face in the n frames of one character."""
     count = len(faces.landmarks)
     crop = face_crops(photo.image[None], photo.landmarks[None], reenactor.config["size_px"])
-    told = wanted(photo.landmarks.expand(count, -1, -1), faces.landmarks, faces.expression)
+    here = photo.landmarks.expand(count, -1, -1)
+    told = wanted(here, faces.landmarks, faces.expression, TURNED)
     return reenactor(crop.expand(count, -1, -1, -1), told)
 
 

@@ -127,10 +127,17 @@ def _grow(width_in: int, width_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(width_in, 4 * width_out, 1), nn.PixelShuffle(2))
 
 
-def wanted(source: Tensor, target: Tensor, expression: Tensor) -> Tensor:
-    """What a reenactor is told: (N, F) of landmarks (N, 5, 2) here and there, and expressions (N, E)."""
-    residuals = [_POSE_GAIN * pose_residual(points).flatten(1) for points in (source, target)]
-    return torch.cat([*residuals, standardised(expression)], dim=1)
+def wanted(source: Tensor, target: Tensor, expression: Tensor, turned: float = 1.0) -> Tensor:
+    """What a reenactor is told: (N, F).
+
+    Args:
+        source: landmarks (N, 5, 2) of the photos.
+        target: landmarks (N, 5, 2) that are wanted.
+        expression: what is wanted (N, E).
+        turned: share of the way from the photo's pose to the one that is wanted.
+    """
+    here, there = (_POSE_GAIN * pose_residual(points).flatten(1) for points in (source, target))
+    return torch.cat([here, torch.lerp(here, there, turned), standardised(expression)], dim=1)
 
 
 def face_crops(images: Tensor, landmarks: Tensor, size_px: int) -> Tensor:

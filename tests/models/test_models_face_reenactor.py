@@ -96,3 +96,16 @@ def test_a_crop_shows_the_mean_face_upright_and_in_its_size():
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     laid = face_crops(image, marks[None], 64)
     torch.testing.assert_close(laid, image, atol=1e-4, rtol=0)
+
+
+def test_a_share_of_the_turn_lies_between_the_two_poses():
+    turned = POINTS.clone()
+    turned[4, 0] -= 8
+    expression = torch.zeros(1, NUM_EXPRESSION)
+
+    def told(target, share=1.0):
+        return wanted(POINTS[None], target[None], expression, share)
+
+    assert torch.equal(told(turned, 0.0), told(POINTS))
+    half = 0.5 * (told(POINTS) + told(turned))
+    torch.testing.assert_close(told(turned, 0.5), half)
