@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from idvid.bench import tables
 from idvid.bench.cast import make_cast
-from idvid.bench.claims import MEASURES, chosen, claims, sweet_spot, verdict
+from idvid.bench.claims import chosen, claims, sweet_spot, verdict
 from idvid.bench.claims_figure import draw
+from idvid.bench.measures import MEASURES
 from idvid.bench.photos import MOST_PHOTOS
 from idvid.bench.play import Played, Theatre, Variant, maker, real
 from idvid.bench.prompt import follower

@@ -5,18 +5,16 @@ from dataclasses import replace
 import pytest
 
 from idvid.bench.claims import (
-    BLEED,
     CONTRADICTED,
     HOLDS,
-    LIKENESS,
     NOT_SHOWN,
     STRENGTHS,
-    SWAP,
     claims,
     sweet_spot,
     verdict,
 )
 from idvid.bench.claims_figure import draw
+from idvid.bench.measures import BLEED, LIKENESS, SWAP
 from idvid.bench.play import Played
 from idvid.bench.trial import Trial
 from idvid.bench.watch import Score
