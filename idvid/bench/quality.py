@@ -13,7 +13,7 @@ from idvid.bench.figures import average, gain, share
 from idvid.bench.photos import USUAL
 from idvid.bench.play import Played, Theatre, Variant, maker, real, sheet_row
 from idvid.bench.scenes import make_scenes
-from idvid.media.image import write_png
+from idvid.media.image import write_webp
 from idvid.pipeline.generate import load_pipeline
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def contend(theatre: Theatre, contender: Contender, call: BenchRun) -> Played:
     pipeline = load_pipeline(contender.model)
     variant = Variant(settings=contender.settings)
     played = theatre.play(contender.name, maker(pipeline, variant), look)
-    write_png(np.concatenate(rows), call.out / f"sheet_{contender.name}.png")
+    write_webp(np.concatenate(rows), call.out / f"sheet_{contender.name}.webp")
     return played
 
 

@@ -119,7 +119,7 @@ def test_quality_prints_its_table_and_leaves_numbers_and_samples(tiny_folder, tm
     assert "| middle third (n=1) | real renders | 0.500 " in printed
     assert written["figures"]["A"]["`id_sim` of real renders (ceiling)"]["value"] > 0.4
     assert written["scores"]["A"] == written["scores"]["A"] | {"video_seconds": 1.0}
-    assert (tmp_path / "sheet_A.png").stat().st_size > 1000
+    assert (tmp_path / "sheet_A.webp").stat().st_size > 1000
     assert str(tmp_path) not in (tmp_path / "quality.json").read_text()
 
 
