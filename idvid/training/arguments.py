@@ -104,11 +104,6 @@ def _limited(settings: TrainingSettings, num_steps: int, minutes: float | None) 
         warmup = min(optimiser.warmup_steps, max(num_steps // 10, 1))
         return replace(optimiser, num_steps=num_steps, minutes=minutes, warmup_steps=warmup)
 
-    return replace(
-        settings,
-        autoencoder=replace(settings.autoencoder, optimiser=limit(settings.autoencoder.optimiser)),
-        backbone=replace(settings.backbone, optimiser=limit(settings.backbone.optimiser)),
-        video=replace(settings.video, optimiser=limit(settings.video.optimiser)),
-        distil=replace(settings.distil, optimiser=limit(settings.distil.optimiser)),
-        planner=replace(settings.planner, optimiser=limit(settings.planner.optimiser)),
-    )
+    stages = {name: getattr(settings, name) for name in STAGES}
+    limited = {n: replace(stage, optimiser=limit(stage.optimiser)) for n, stage in stages.items()}
+    return replace(settings, **limited)

@@ -6,7 +6,7 @@ import torch
 from idvid.errors import InputError, ModelError
 from idvid.training import adapter_command, command
 from idvid.training.adapter import AdapterSettings
-from idvid.training.arguments import add_arguments, settings_of
+from idvid.training.arguments import STAGES, add_arguments, settings_of
 from idvid.training.backbone_stage import verification_auc
 from idvid.training.loop import ema_decay, learning_rate
 from idvid.training.presets import PRESETS
@@ -49,6 +49,19 @@ def test_the_command_changes_only_what_it_is_told():
     assert arm.video.optimiser.minutes is None
     assert arm.video.identity_weight == 0
     assert arm.video.temporal_weight == PRESETS["cpu"].video.temporal_weight
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_steps_minutes_and_shards_reach_every_stage(stage):
+    settings = settings_of(_arguments(stage, "--steps", "7", "--minutes", "2", "--shards", "3"))
+    assert getattr(settings, stage).optimiser.num_steps == 7
+    assert getattr(settings, stage).optimiser.minutes == 2
+    counts = [value for name, value in vars_of(settings.data).items() if name.endswith("shards")]
+    assert 3 in counts
+
+
+def vars_of(data):
+    return {name: getattr(data, name) for name in data.__slots__}
 
 
 @pytest.mark.parametrize(
