@@ -101,8 +101,18 @@ def claims(settings: GenerationSettings, *, has_rival: bool) -> tuple[Claim, ...
         _switch(usual, "separators", "a separator after each character keeps people apart"),
         _switch(usual, "slots", "slot embeddings keep people apart"),
         _switch(usual, "regions", "face masks keep people apart"),
-        _anchors(usual),
-        _reenactment(usual),
+        _switch(
+            usual,
+            "anchors",
+            "references laid on the face plan make faces alike",
+            (LIKENESS, NEAREST, PRESENCE),
+        ),
+        _switch(
+            usual,
+            "reenactment",
+            "turning and moving the photos' faces as planned shows expressions, faces stay alike",
+            (EXPRESSION, FOLLOWING, LIKENESS, NEAREST),
+        ),
         _descriptions(usual),
         _photos(usual),
     )
@@ -165,43 +175,16 @@ def _strength(usual: Variant) -> Claim:
     )
 
 
-def _switch(usual: Variant, part: str, says: str) -> Claim:
+def _switch(
+    usual: Variant, part: str, says: str, measures: tuple[Measure, ...] = (*BLEED, *SWAP)
+) -> Claim:
+    """A part of the identity stack on, and off."""
     return Claim(
         name=part,
         says=says,
         arms=(
             Arm(name="on", variant=usual),
             Arm(name="off", variant=_with(usual, parts={part: False})),
-        ),
-        comparisons=tuple(
-            Comparison(better="on", worse="off", measure=measure) for measure in (*BLEED, *SWAP)
-        ),
-        shown=(*BLEED, *SWAP),
-    )
-
-
-def _anchors(usual: Variant) -> Claim:
-    return Claim(
-        name="anchors",
-        says="references laid on the face plan make faces alike",
-        arms=(
-            Arm(name="on", variant=usual),
-            Arm(name="off", variant=_with(usual, parts={"anchors": False})),
-        ),
-        comparisons=tuple(
-            Comparison(better="on", worse="off", measure=m) for m in (LIKENESS, NEAREST, PRESENCE)
-        ),
-    )
-
-
-def _reenactment(usual: Variant) -> Claim:
-    measures = (EXPRESSION, FOLLOWING, LIKENESS, NEAREST)
-    return Claim(
-        name="reenactment",
-        says="turning and moving the photos' faces as planned shows expressions, faces stay alike",
-        arms=(
-            Arm(name="on", variant=usual),
-            Arm(name="off", variant=_with(usual, parts={"reenactment": False})),
         ),
         comparisons=tuple(Comparison(better="on", worse="off", measure=m) for m in measures),
         shown=measures,

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
-from idvid.models.face_reenactor import face_crops, on_crop, wanted
+from idvid.models.face_reenactor import face_crops, on_crop, sampled, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,20 +126,15 @@ def _lay(
     face_uv = to_face(pixels, *face_frame(landmarks))  # (n, P, 2)
     maps = face_uv.new_zeros(len(landmarks), 6, 1)
     if change is not None:
-        maps = _read(torch.cat(change, dim=1), on_crop(face_uv)[:, None], "zeros")
+        grid = on_crop(face_uv)[:, None]
+        maps = functional.grid_sample(torch.cat(change, dim=1), grid, align_corners=False)[:, :, 0]
     flow, paint, colour = maps.split((2, 1, 3), dim=1)
     source = in_picture(face_uv + flow.transpose(1, 2), *face_frame(photo.landmarks))
-    extent = source.new_tensor([photo.image.shape[2], photo.image.shape[1]])
-    grid = (source + 0.5) / extent * 2 - 1
-    laid = _read(photo.image.expand(len(landmarks), -1, -1, -1), grid[:, None], "border")
+    laid = sampled(photo.image.expand(len(landmarks), -1, -1, -1), source)
     laid = laid + paint * (colour - laid)
-    inside = (grid.abs() < 1).all(-1)
+    extent = source.new_tensor([photo.image.shape[2], photo.image.shape[1]])
+    inside = ((source > -0.5) & (source < extent - 0.5)).all(-1)
     return laid, (-0.5 * region_distance(face_uv)).exp() * inside
-
-
-def _read(images: Tensor, grid: Tensor, padding: str) -> Tensor:
-    """Pictures (n, K, H, W) at places (n, 1, P, 2) of -1..1: (n, K, P)."""
-    return functional.grid_sample(images, grid, align_corners=False, padding_mode=padding)[:, :, 0]
 
 
 def _pixels(height: int, width: int, device: torch.device) -> Tensor:

@@ -215,12 +215,11 @@ def _take_shipped(call: TrainingRun) -> None:
     for name in ("autoencoder", "backbone", "reenactor"):
         if (call.model / name).exists():
             continue
-        if not (_SHIPPED / name).exists():
-            if name == "reenactor":  # photos are laid as they are then
-                continue
+        if (_SHIPPED / name).exists():
+            shutil.copytree(_SHIPPED / name, call.model / name)
+        elif name != "reenactor":  # without one photos are laid as they are
             message = f"The video stage needs the part '{name}'; train the stage '{name}' first."
             raise ModelError(message)
-        shutil.copytree(_SHIPPED / name, call.model / name)
 
 
 _BUILDERS = {

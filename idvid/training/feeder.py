@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _NICENESS = 10  # rendering yields to training where they share cores
 _POLL_S = 2.0
 MIN_FREE_BYTES = 3_000_000_000  # four checkpoints of the largest preset
-_FACE_VALIDATION = 2  # shards of held-out faces
+_FACE_VALIDATION = 2  # shards of held-out faces, and of series
 
 KINDS = ("clips", "faces", "series", "traces")
 
@@ -62,7 +62,11 @@ def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
     kinds = {  # their jobs, their folder, their work
         "clips": (clip_jobs(data), job.folder, write_clips),
         "faces": (_jobs(_FACE_VALIDATION, data.num_face_shards), job.folder / "faces", write_faces),
-        "series": (_jobs(2, data.num_series_shards), job.folder / "series", write_series),
+        "series": (
+            _jobs(_FACE_VALIDATION, data.num_series_shards),
+            job.folder / "series",
+            write_series,
+        ),
         "traces": (_jobs(1, data.num_trace_shards), job.folder / "traces", write_traces),
     }
     due = [
