@@ -1,12 +1,13 @@
 """What share of the matrix rate does training the video model reach?
 
-    python -m benchmarks.training                      # the GPU preset's batches, on the device at hand
+    python -m benchmarks.training --compile            # the GPU preset's batches, on the device at hand
     python -m benchmarks.training --rows 2 --steps 1   # small enough for two cores
 
-Times whole steps (forward, backward, optimiser) on random batches of the preset's sizes, for the
-shipped model and for a larger one, plain and compiled, and prints milliseconds per step beside the
-time that its operations alone would take at the rate of a large matrix product measured in the
-same run. Data, averaged weights and the identity loss are left out.
+Times whole steps (forward, backward, optimiser) on random batches of the preset's three sizes, for
+the shipped model, and of the middle one for larger models, plain and compiled, and prints
+milliseconds per step beside the time that its operations alone would take at the rate of a large
+matrix product measured in the same run. Padding that compiled blocks read counts for nothing. Data,
+averaged weights and the identity loss are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu_arms import matrix_rate, measured
@@ -27,7 +29,7 @@ from idvid.models.checkpoint import PART_CLASSES
 from idvid.training.flow import flow_losses
 from idvid.training.optimisers import build_optimisers
 from idvid.training.presets import PRESETS
-from idvid.training.video_batch import VideoBatch
+from idvid.training.video_batch import LONG, SHORT, SINGLE, VideoBatch
 from idvid.training.video_stage import compile_blocks, part_configs
 
 if TYPE_CHECKING:
@@ -39,9 +41,8 @@ if TYPE_CHECKING:
 
 CHANNELS, WORDS, VOCABULARY = 12, 48, 400
 ROWS, COLUMNS = 16, 28  # of latents
-PEOPLE, REFERENCES = 2, 4
-FRAMES = 8
-SIZES = ((192, 7), (384, 12))  # width and depth: the shipped model, and what it can grow to
+PEOPLE = 2
+LARGER = ((384, 12), (768, 12))  # width and depth of models that the shipped one can grow to
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
 
 
@@ -50,7 +51,8 @@ class Timing:
     """One arm."""
 
     name: str
-    frames: int  # per step
+    rows: int
+    frames: int  # per row
     seconds: float  # per step
     operations: int  # per step
 
@@ -59,7 +61,7 @@ class Timing:
         floor = self.operations / rate
         return (
             self.name,
-            str(self.frames),
+            f"{self.rows} x {self.frames}",
             f"{1e3 * self.seconds:.1f}",
             f"{1e3 * floor:.1f}",
             f"{floor / self.seconds:.1%}",
@@ -74,32 +76,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     video = PRESETS["h200"].video
     rows = asked.rows or video.optimiser.batch_size
     print(f"{_name(device)}, torch {torch.__version__}, matrix product {rate / 1e12:.3g} TFLOP/s")
+    sizes = _sizes(video, rows)
+    cases = [(video, size) for size in sizes]
+    for width, depth in LARGER[: asked.larger]:
+        grown = replace(video, width=width, depth=depth)
+        cases.append((grown, (_fitting(rows, video, grown), SHORT)))
     timings = []
-    for width, depth in SIZES:
-        for compiled in (False, True)[: 1 + asked.compile]:
-            sized = replace(video, width=width, depth=depth)
-            timings.append(_arm(sized, rows, asked.steps, device, compiled))
+    for sized, size in cases:
+        for compiled in (False, True)[not asked.plain : 1 + asked.compile]:
+            how = {"compiled": compiled, "profiled": asked.profile and not timings}
+            timings.append(_arm(sized, size, asked.steps, device, **how))
             print(*timings[-1].row(rate), flush=True)
-    head = ("model", "frames", "ms per step", "floor, ms", "of matrix rate")
+    head = ("model", "clips x frames", "ms per step", "floor, ms", "of matrix rate")
     print(markdown(head, [timing.row(rate) for timing in timings]))
     return 0
 
 
+def _sizes(video: VideoSettings, rows: int) -> tuple[tuple[int, int], ...]:
+    """Rows and frames of the preset's batches: clips, long clips, single frames."""
+    singles = video.single_batch * rows // video.optimiser.batch_size
+    return (rows, SHORT), (max(1, rows // 2), LONG), (max(1, singles), SINGLE)
+
+
+def _fitting(rows: int, video: VideoSettings, grown: VideoSettings) -> int:
+    """Rows with which a grown model's activations take the memory that the preset's do."""
+    return max(1, rows * video.width * video.depth // (grown.width * grown.depth))
+
+
 def _arm(
-    video: VideoSettings, rows: int, steps: int, device: torch.device, compiled: bool
+    video: VideoSettings,
+    size: tuple[int, int],
+    steps: int,
+    device: torch.device,
+    *,
+    compiled: bool,
+    profiled: bool,
 ) -> Timing:
     torch.manual_seed(0)
     model = _model(video).to(device).train()
     optimisers = build_optimisers(model, video.optimiser)
-    batch = _batch(rows, device)
+    batch = _batch(size, video.references[size[1] > 1], device)
+    is_evened = False
 
     def step() -> None:
-        _step(model, optimisers, batch, video)
+        _step(model, optimisers, batch, video, evened=is_evened)
 
     step()  # kernels are chosen
     operations = _counted(step)
     if compiled:
-        compile_blocks(model["transformer"])
+        is_evened = device.type != "cpu"
+        compile_blocks(model["transformer"], device.type)
         for _ in range(2):
             step()
 
@@ -107,9 +133,12 @@ def _arm(
         for _ in range(steps):
             step()
 
+    if profiled:
+        print(_kernels(step))
     return Timing(
         name=f"{video.width} wide, {video.depth} blocks{', compiled' if compiled else ''}",
-        frames=rows * FRAMES,
+        rows=size[0],
+        frames=size[1],
         seconds=measured(device, all_steps)[0] / steps,
         operations=operations,
     )
@@ -127,16 +156,27 @@ def _step(
     optimisers: tuple[Optimizer, ...],
     batch: VideoBatch,
     video: VideoSettings,
+    *,
+    evened: bool,
 ) -> None:
     device = batch.latents.device
     noise = torch.Generator(device).manual_seed(0)
     level = torch.rand(batch.time_s.shape, generator=noise, device=device)
     with torch.autocast(device.type, torch.bfloat16):
-        _, loss = flow_losses(model, batch, level, noise, video.loss_weights)
+        _, loss = flow_losses(model, batch, level, noise, video.loss_weights, evened=evened)
     loss.backward()
     for optimiser in optimisers:
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+
+
+def _kernels(step: Callable[[], None]) -> str:
+    """What takes the time of one step on a GPU, the longest first."""
+    kinds = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
+    with profile(activities=kinds[: 1 + torch.cuda.is_available()]) as seen:
+        step()
+    order = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+    return seen.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=90)
 
 
 def _counted(step: Callable[[], None]) -> int:
@@ -145,8 +185,9 @@ def _counted(step: Callable[[], None]) -> int:
     return counter.get_total_flops()
 
 
-def _batch(rows: int, device: torch.device) -> VideoBatch:
+def _batch(size: tuple[int, int], references: int, device: torch.device) -> VideoBatch:
     """Random clips of two people; what they show costs nothing."""
+    rows, frames = size
     source = torch.Generator(device).manual_seed(1)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -157,19 +198,19 @@ def _batch(rows: int, device: torch.device) -> VideoBatch:
     ids[:, 0], ids[:, 5] = 1, 2
     slots = torch.arange(PEOPLE, device=device).expand(rows, -1)
     return VideoBatch(
-        latents=normal(FRAMES, CHANNELS, ROWS, COLUMNS),
-        anchors=normal(FRAMES, CHANNELS + 1, ROWS, COLUMNS).sigmoid(),
-        time_s=(torch.arange(FRAMES, device=device) / 12).expand(rows, -1),
+        latents=normal(frames, CHANNELS, ROWS, COLUMNS),
+        anchors=normal(frames, CHANNELS + 1, ROWS, COLUMNS).sigmoid(),
+        time_s=(torch.arange(frames, device=device) / 12).expand(rows, -1),
         ids=ids,
-        landmarks=faces.to(device).expand(rows, PEOPLE, FRAMES, 5, 2)
-        + 0.02 * normal(PEOPLE, FRAMES, 5, 2),
-        expression=normal(PEOPLE, FRAMES, 9),
-        is_visible=torch.ones(rows, PEOPLE, FRAMES, dtype=torch.bool, device=device),
+        landmarks=faces.to(device).expand(rows, PEOPLE, frames, 5, 2)
+        + 0.02 * normal(PEOPLE, frames, 5, 2),
+        expression=normal(PEOPLE, frames, 9),
+        is_visible=torch.ones(rows, PEOPLE, frames, dtype=torch.bool, device=device),
         slots=slots,
         names=slots + 1,
-        vectors=nn.functional.normalize(normal(PEOPLE, REFERENCES, 512), dim=-1),
-        patches=normal(PEOPLE, REFERENCES, 25, CHANNELS * 4),
-        has_reference=torch.ones(rows, PEOPLE, REFERENCES, dtype=torch.bool, device=device),
+        vectors=nn.functional.normalize(normal(PEOPLE, references, 512), dim=-1),
+        patches=normal(PEOPLE, references, 25, CHANNELS * 4),
+        has_reference=torch.ones(rows, PEOPLE, references, dtype=torch.bool, device=device),
         is_given=torch.ones(rows, dtype=torch.bool, device=device),
     )
 
@@ -183,6 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, help="clips per step; default: the preset's")
     parser.add_argument("--steps", type=int, default=10, help="timed; default %(default)s")
     parser.add_argument("--compile", action="store_true", help="measure compiled blocks too")
+    parser.add_argument("--no-plain", dest="plain", action="store_false", help="measure no others")
+    parser.add_argument("--profile", action="store_true", help="show the kernels of the first")
+    parser.add_argument("--larger", type=int, default=len(LARGER), help="models beside the shipped")
     return parser
 
 

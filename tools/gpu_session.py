@@ -24,10 +24,12 @@ from idvid.training.presets import H200
 if TYPE_CHECKING:
     from idvid.training.settings import TrainingSettings
 
-FIRST_SHARD = 1_000  # earlier versions saw the people of lower numbers
+FIRST_SHARD = 4_000  # earlier versions saw the people of lower numbers
 SETTINGS = replace(
     H200,
-    data=replace(H200.data, first_shard=FIRST_SHARD, num_trace_shards=80, wait_for_shards=4),
+    data=replace(
+        H200.data, first_shard=FIRST_SHARD, num_trace_shards=120, wait_for_shards=40, workers=14
+    ),
 )
 _PLANNER = ("planner", "planner_prompt_encoder")
 _ARCHIVES = {  # each under 16 MB

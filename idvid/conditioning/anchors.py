@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional
 
+from idvid import runtime
 from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
 from idvid.models.face_reenactor import face_crops, on_crop, sampled, wanted
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from idvid.conditioning.references import ReferencePictures
     from idvid.models.autoencoder import FrameAutoencoder
-    from idvid.models.face_reenactor import FaceReenactor, Reenactment
+    from idvid.models.face_reenactor import FaceReenactor
 
 # Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
 # more of its likeness than one that only moves (docs/log.md).
@@ -77,19 +78,20 @@ def anchor_frames(
     total = torch.zeros(plan.landmarks.shape[1], 3, height, width, device=pixels.device)
     weight = torch.zeros_like(total[:, :1])
     for index, pictures in enumerate(characters):
-        if pictures is None:
-            continue
         times = torch.nonzero(plan.is_visible[index]).flatten()
-        best = _nearest_in_pose(pictures.landmarks, plan.landmarks[index, times])
+        if pictures is None or not len(times):
+            continue
+        faces = plan.of(index, times)
+        best = _nearest_in_pose(pictures.landmarks, faces.landmarks)
+        change = None if reenactor is None else _change(reenactor, pictures, best, faces)
         for reference in sorted(set(best.tolist())):
-            frames = times[best == reference]
+            chosen = torch.nonzero(best == reference).flatten()
             photo = _Photo(pictures.images[reference], pictures.landmarks[reference])
-            faces = plan.of(index, frames)
-            change = None if reenactor is None else _change(reenactor, photo, faces)
-            laid, mask = _lay(photo, faces.landmarks, change, pixels)
+            maps = None if change is None else change[chosen]
+            laid, mask = _lay(photo, faces.landmarks[chosen], maps, pixels)
             mask = mask.view(-1, 1, height, width)
-            total[frames] += laid.view(-1, 3, height, width) * mask
-            weight[frames] += mask
+            total[times[chosen]] += laid.view(-1, 3, height, width) * mask
+            weight[times[chosen]] += mask
     coverage = weight.clamp(max=1)
     return total / weight.clamp(min=1e-4) * coverage, coverage
 
@@ -107,17 +109,25 @@ def _nearest_in_pose(references: Tensor, plan: Tensor) -> Tensor:
     return difference.square().sum((-2, -1)).argmin(0)
 
 
-def _change(reenactor: FaceReenactor, photo: _Photo, faces: PlannedFaces) -> Reenactment:
-    """What becomes of a photo's face in the n frames of one character."""
-    count = len(faces.landmarks)
-    crop = face_crops(photo.image[None], photo.landmarks[None], reenactor.config["size_px"])
-    here = photo.landmarks.expand(count, -1, -1)
-    told = wanted(here, faces.landmarks, faces.expression, TURNED)
-    return reenactor(crop.expand(count, -1, -1, -1), told)
+def _change(
+    reenactor: FaceReenactor, pictures: ReferencePictures, best: Tensor, faces: PlannedFaces
+) -> Tensor:
+    """What becomes of the photos' faces in the n frames of one character: maps (n, 6, S, S).
+
+    Flow, mask and colours, of the photo `best` (n,) in each frame.
+    """
+    size, chosen = reenactor.config["size_px"], best.tolist()
+    crops = {
+        index: face_crops(pictures.images[index][None], pictures.landmarks[index][None], size)
+        for index in set(chosen)
+    }
+    told = wanted(pictures.landmarks[best], faces.landmarks, faces.expression, TURNED)
+    changes = reenactor(torch.cat([crops[index] for index in chosen]), told)
+    return torch.cat(changes, dim=1)
 
 
 def _lay(
-    photo: _Photo, landmarks: Tensor, change: Reenactment | None, pixels: Tensor
+    photo: _Photo, landmarks: Tensor, change: Tensor | None, pixels: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A photo warped to `landmarks` (n, 5, 2): colours (n, 3, P) of the P pixels, and mask (n, P).
 
@@ -127,12 +137,13 @@ def _lay(
     maps = face_uv.new_zeros(len(landmarks), 6, 1)
     if change is not None:
         grid = on_crop(face_uv)[:, None]
-        maps = functional.grid_sample(torch.cat(change, dim=1), grid, align_corners=False)[:, :, 0]
+        maps = functional.grid_sample(change, grid, align_corners=False)[:, :, 0]
     flow, paint, colour = maps.split((2, 1, 3), dim=1)
     source = in_picture(face_uv + flow.transpose(1, 2), *face_frame(photo.landmarks))
     laid = sampled(photo.image.expand(len(landmarks), -1, -1, -1), source)
     laid = laid + paint * (colour - laid)
-    extent = source.new_tensor([photo.image.shape[2], photo.image.shape[1]])
+    size = (photo.image.shape[2], photo.image.shape[1])
+    extent = runtime.sent(size, source.device, source.dtype)
     inside = ((source > -0.5) & (source < extent - 0.5)).all(-1)
     return laid, (-0.5 * region_distance(face_uv)).exp() * inside
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
+_CANVAS_STEP = 64  # px
 REFERENCE_FACE_PX = 56  # finer photos are scaled down to this face width before they are warped
 
 
@@ -66,12 +67,35 @@ def reference_features(
     pictures: ReferencePictures, backbone: FaceBackbone, autoencoder: FrameAutoencoder
 ) -> ReferenceFeatures:
     """Encode one character's photos; each is read alone, so adding one changes no other."""
-    chips, crops = [], []
-    for image, points in zip(pictures.images, pictures.landmarks, strict=True):
-        chips.append(arcface_chips(image[None], points[None]))
-        crops.append(head_crops(image[None], points[None], HEAD_CROP_PX))
-    vectors = backbone(torch.cat(chips))
-    return ReferenceFeatures(vectors=vectors, patches=latent_patches(torch.cat(crops), autoencoder))
+    chips: list[Tensor] = [pictures.landmarks] * len(pictures.images)
+    crops = list(chips)
+    for members in _by_canvas(pictures.images):
+        images = torch.stack([_on_canvas(pictures.images[member]) for member in members])
+        points = pictures.landmarks[members]
+        both = (arcface_chips(images, points), head_crops(images, points, HEAD_CROP_PX))
+        for place, member in enumerate(members):
+            chips[member], crops[member] = (cut[place] for cut in both)
+    vectors = backbone(torch.stack(chips))
+    patches = latent_patches(torch.stack(crops), autoencoder)
+    return ReferenceFeatures(vectors=vectors, patches=patches)
+
+
+def _by_canvas(images: Sequence[Tensor]) -> list[list[int]]:
+    """Which photos fit the same canvas and so can be cut together: one by one is slow on a GPU."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(_canvas(image), []).append(index)
+    return list(groups.values())
+
+
+def _canvas(image: Tensor) -> tuple[int, ...]:
+    return tuple(-(-side // _CANVAS_STEP) * _CANVAS_STEP for side in image.shape[1:])
+
+
+def _on_canvas(image: Tensor) -> Tensor:
+    """The photo (3, H, W) with zeros to its right and below, which is what crops see outside it."""
+    height, width = _canvas(image)
+    return functional.pad(image, (0, width - image.shape[2], 0, height - image.shape[1]))
 
 
 def latent_patches(crops: Tensor, autoencoder: FrameAutoencoder) -> Tensor:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from idvid import runtime
+
 CHIP_PADDING = 0.25  # of the box on each side, what the judge was trained on
 # dlib's mean face in its unit box: outer and inner corner of the right eye (as seen in the
 # picture), outer and inner corner of the left eye, base of the nose.
@@ -129,7 +131,7 @@ def similarity(template: Tensor, landmarks: Tensor) -> Tensor:
         (N, 2, 3): crop (x, y, 1) -> picture (x, y). Its first column's length is the number of
         picture pixels per crop pixel.
     """
-    points = template.to(landmarks)
+    points = runtime.sent(template, landmarks.device, landmarks.dtype)
     source = points - points.mean(0)
     target = landmarks - landmarks.mean(1, keepdim=True)
     spread = source.square().sum()
@@ -184,7 +186,7 @@ def _sample(images: Tensor, mapping: Tensor, size: int, samples: int) -> Tensor:
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     crop_points = torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)  # (S*S, 3)
     picture_points = crop_points @ mapping.transpose(1, 2)  # (N, S*S, 2)
-    extent = torch.tensor([width, height], device=images.device, dtype=images.dtype)
+    extent = runtime.sent((width, height), images.device, images.dtype)
     grid = (picture_points + 0.5) / extent * 2 - 1
     grid = grid.unflatten(1, (size * samples, size * samples))
     sampled = functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idvid import runtime
 from idvid.config import EXPRESSION
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _EMPHASIS, _SLIGHT = {"smile": 2.0, "frown": 2.0, "brow_raise": 2.0, "brow_lower
 
 def template(like: Tensor) -> Tensor:
     """The mean face (5, 2) in face coordinates."""
-    points = torch.tensor(_TEMPLATE, device=like.device, dtype=torch.float32)
+    points = runtime.sent(_TEMPLATE, like.device, torch.float32)
     return points - points.mean(0)
 
 
@@ -93,14 +94,19 @@ def pose_residual(landmarks: Tensor) -> Tensor:
 
 def standardised(expression: Tensor) -> Tensor:
     """Expressions (..., NUM_EXPRESSION) as numbers of unit spread, so that all are learnt alike."""
-    shift, scale = expression.new_tensor((_EXPRESSION_SHIFT, _EXPRESSION_SCALE))
+    shift, scale = _units(expression)
     return (expression - shift) / scale
 
 
 def from_standardised(values: Tensor) -> Tensor:
     """The inverse of `standardised`."""
-    shift, scale = values.new_tensor((_EXPRESSION_SHIFT, _EXPRESSION_SCALE))
+    shift, scale = _units(values)
     return values * scale + shift
+
+
+def _units(like: Tensor) -> Tensor:
+    """Mean and spread of expressions (2, NUM_EXPRESSION)."""
+    return runtime.sent((_EXPRESSION_SHIFT, _EXPRESSION_SCALE), like.device, like.dtype)
 
 
 def emphasised(expression: Tensor) -> Tensor:
@@ -110,7 +116,7 @@ def emphasised(expression: Tensor) -> Tensor:
 
 def on_features(face_uv: Tensor) -> Tensor:
     """1 on eyes, brows and mouth, falling to 0 away from them: (...) of coordinates (..., 2)."""
-    features = face_uv.new_tensor(_FEATURES)
+    features = runtime.sent(_FEATURES, face_uv.device, face_uv.dtype)
     offset = (face_uv[..., None, :] - features[:, :2]) / features[:, 2:]
     return (-0.5 * offset.square().sum(-1)).exp().amax(-1)
 

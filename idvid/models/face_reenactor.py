@@ -16,6 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
+from idvid import runtime
 from idvid.models.face_plan import (
     NUM_EXPRESSION,
     NUM_LANDMARKS,
@@ -173,12 +174,13 @@ def crop_landmarks(size_px: int, like: Tensor) -> Tensor:
 
 def on_crop(face_uv: Tensor) -> Tensor:
     """Face coordinates (..., 2) as `grid_sample` reads them on a crop: -1..1."""
-    return (face_uv - face_uv.new_tensor([0.0, CENTRE_V])) * (2 / SIDE)
+    return (face_uv - runtime.sent([0.0, CENTRE_V], face_uv.device, face_uv.dtype)) * (2 / SIDE)
 
 
 def sampled(images: Tensor, places: Tensor) -> Tensor:
     """Colours (N, C, P) of pictures (N, C, H, W) at places (N, P, 2) px; the edge goes on outside."""
-    extent = places.new_tensor([images.shape[-1], images.shape[-2]])
+    size = (images.shape[-1], images.shape[-2])
+    extent = runtime.sent(size, places.device, places.dtype)
     grid = (places + 0.5) / extent * 2 - 1
     return functional.grid_sample(
         images, grid[:, None], align_corners=False, padding_mode="border"

@@ -27,6 +27,7 @@ from idvid.runtime.machine import (
     is_fast_in_bf16,
     num_threads,
     peak_memory_bytes,
+    sent,
     this_machine,
 )
 from idvid.runtime.plan import PLAN_NAMES, DevicePlan, make_plan, step_down
@@ -72,6 +73,7 @@ __all__ = [
     "on_zero_gpu",
     "peak_memory_bytes",
     "run_with_plan",
+    "sent",
     "step_down",
     "this_machine",
     "with_added",

@@ -66,10 +66,11 @@ class DistilStage:
             steering=Steering(
                 scale=self._settings.guidance_scale, hold_until=METHODS["locks"].hold_until
             ),
+            is_evened=self._settings.compile and device != "cpu",
         )
         if self._settings.compile:
-            compile_blocks(self.model["transformer"])
-            compile_blocks(parts["transformer"])
+            compile_blocks(self.model["transformer"], device)
+            compile_blocks(parts["transformer"], device)
         self._segments = segments(FEW_STEPS, self._settings.sub_steps)
         data = settings.data
         self.pool = ShardPool(shards_of(sources, "train"), data.shards_in_memory, device)

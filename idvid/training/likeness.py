@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idvid import runtime
 from idvid.faces.align import arcface_chips
 from idvid.models.identity_loss import identity_preservation_loss
 
@@ -45,22 +46,25 @@ def identity_loss(
         a scalar; 0 where no row fits.
     """
     pairs = frame_pairs(level, rows)
-    given = batch.has_reference.any(-1) & batch.is_given[:, None]  # (B, 3)
+    given = (batch.has_reference.any(-1) & batch.is_given[:, None]).tolist()  # (B, C)
     faces = [
         (index, row, character, times)
         for index, (row, times) in enumerate(pairs)
-        for character in torch.nonzero(given[row]).flatten().tolist()
+        for character, is_given in enumerate(given[row])
+        if is_given
     ]
     if not faces:
         return predicted.new_zeros(())
-    latents = torch.stack([predicted[row, times] for row, times in pairs])  # (P, F, C, h, w)
+    device = predicted.device
+    sent_rows, sent_times = (runtime.sent(part, device) for part in zip(*pairs, strict=True))
+    latents = predicted[sent_rows[:, None], sent_times]  # (P, F, C, h, w)
     pictures = (
         frozen.autoencoder.decode(latents.flatten(0, 1)).float().unflatten(0, latents.shape[:2])
     )
-    pictures = pictures[[index for index, *_ in faces]]  # (n, F, 3, H, W)
-    points = torch.stack([batch.landmarks[row, c, times] for _, row, c, times in faces])
-    seen = torch.stack([batch.is_visible[row, c, times] for _, row, c, times in faces])
-    vectors = torch.stack([reference_vectors(batch, row, c) for _, row, c, _ in faces])
+    index, row, character, times = (runtime.sent(part, device) for part in zip(*faces, strict=True))
+    at = (row[:, None], character[:, None], times)  # (n, F)
+    pictures, points, seen = pictures[index], batch.landmarks[at], batch.is_visible[at]
+    vectors = reference_vectors(batch, row, character)
     chips = face_chips_at(pictures.flatten(0, 1), points.flatten(0, 1), seen.flatten())
     chips = chips.unflatten(0, seen.shape)
     return identity_preservation_loss(
@@ -73,7 +77,7 @@ def face_chips_at(pictures: Tensor, landmarks: Tensor, seen: Tensor) -> Tensor:
 
     Where nobody is `seen` (n,), the chip is some part of the picture.
     """
-    nowhere = landmarks.new_tensor(_NOWHERE)
+    nowhere = runtime.sent(_NOWHERE, landmarks.device, landmarks.dtype)
     points = landmarks * pictures.shape[-2] - 0.5
     points = torch.where(seen[:, None, None], points, nowhere)
     # Half precision would move the crop by pixels.
@@ -91,10 +95,17 @@ def frame_pairs(level: Tensor, rows: int) -> list[tuple[int, list[int]]]:
     return [(row, [time, time + 1]) for row, time in sorted(first.items())[:rows]]
 
 
-def reference_vectors(batch: VideoBatch, row: int, character: int) -> Tensor:
-    """Face vectors (R, E); padding repeats the first, so that it is never nearer than a photo."""
-    has, vectors = batch.has_reference[row, character], batch.vectors[row, character]
-    return torch.where(has[:, None], vectors, vectors[int(has.int().argmax())])
+def reference_vectors(batch: VideoBatch, rows: Tensor, characters: Tensor) -> Tensor:
+    """Face vectors (n, R, E); padding repeats the first, so that it is never nearer than a photo.
+
+    Args:
+        batch: of clips.
+        rows: (n,) which row each person is in.
+        characters: (n,) which of its characters.
+    """
+    has, vectors = batch.has_reference[rows, characters], batch.vectors[rows, characters]
+    first = has.int().argmax(-1)[:, None, None].expand(-1, 1, vectors.shape[-1])
+    return torch.where(has[..., None], vectors, vectors.gather(1, first))
 
 
 @torch.no_grad()
@@ -119,11 +130,8 @@ def likeness(latents: Tensor, batch: VideoBatch, frozen: FrozenModels) -> dict[s
     points = batch.landmarks[rows, characters, middle]
     chips = face_chips_at(pictures[rows], points, torch.ones_like(rows, dtype=torch.bool))
     vectors = frozen.backbone(chips).float()
-    gallery = [
-        reference_vectors(batch, r, c)
-        for r, c in zip(rows.tolist(), characters.tolist(), strict=True)
-    ]
-    similarity = torch.einsum("ne,mre->nmr", vectors, torch.stack(gallery)).amax(-1)  # (n, n)
+    gallery = reference_vectors(batch, rows, characters)
+    similarity = torch.einsum("ne,mre->nmr", vectors, gallery).amax(-1)  # (n, n)
     nearest = similarity.argmax(1) == torch.arange(len(rows), device=rows.device)
     return {"own": float(similarity.diagonal().mean()), "nearest": float(nearest.float().mean())}
 

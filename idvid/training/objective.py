@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 from torch.nn import functional
 
+from idvid import runtime
 from idvid.models.face_plan import (
     face_frame,
     on_features,
@@ -52,7 +53,7 @@ def frame_levels(rows: int, frames: int, mixture: Sequence[float], generator: Ge
     shared = logit_normal((rows, 1), generator).expand(-1, frames)
     free = logit_normal((rows, frames), generator)
     kind = torch.multinomial(
-        torch.tensor(mixture, dtype=torch.float32, device=device),
+        runtime.sent(mixture, device, torch.float32),
         rows,
         replacement=True,
         generator=generator,

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from idvid import runtime
 from idvid.conditioning.text import encode_prompt, slot_ids
 from idvid.models.face_planner import to_landmarks, to_state, window_noise
 from idvid.models.prompt_encoder import PAD_ID
@@ -145,8 +146,8 @@ class PlannerStage:
             total, size = shard["landmarks"].shape[2], len(picked)
             stride = rng.integers(1, total // frames + 1, size=(size, 1))
             first = (rng.random((size, 1)) * (total - (frames - 1) * stride)).astype(int)
-            times = torch.from_numpy(first + stride * np.arange(frames)).to(picked.device)
-            phrasing = torch.from_numpy(rng.integers(shard["ids"].shape[1], size=size))
+            times = runtime.sent(first + stride * np.arange(frames), picked.device)
+            phrasing = runtime.sent(rng.integers(shard["ids"].shape[1], size=size), picked.device)
             characters = rule.people if rule else shard["landmarks"].shape[1]
             character = torch.arange(characters, device=picked.device)
             index = (picked[:, None, None], character[None, :, None], times[:, None])
@@ -156,7 +157,7 @@ class PlannerStage:
                     "landmarks": shard["landmarks"][index],
                     "expression": shard["expression"][index],
                     "is_person": shard["is_person"][picked, :characters],
-                    "ids": shard["ids"][picked, phrasing.to(picked.device)],
+                    "ids": shard["ids"][picked, phrasing],
                     "time_s": seconds - seconds[:, :1],
                 }
             )

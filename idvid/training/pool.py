@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from idvid import runtime
 from idvid.training.records import Record, record_names, record_path
 
 if TYPE_CHECKING:
@@ -52,13 +53,14 @@ class ShardKind:
     split: str
     derivative: str
     read: Callable[[Record], dict[str, Tensor]]  # first axis: examples
+    on_host: frozenset[str] = frozenset()  # tensors that stay in main memory
 
 
 class ShardPool:
     """Tensors of the shards seen so far; `poll` takes in those that were made meanwhile."""
 
     def __init__(self, kind: ShardKind, limit: int, device: torch.device | str = "cpu") -> None:
-        self._kind, self._limit, self._device = kind, limit, device
+        self._kind, self._limit, self._device = kind, limit, torch.device(device)
         self.names: list[str] = []
         self.shards: list[dict[str, Tensor]] = []
         self._answers: dict[Rule, tuple[int, list[Choice]]] = {}
@@ -88,11 +90,14 @@ class ShardPool:
         return sum(len(next(iter(shard.values()))) for shard in self.shards)
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        count: int,
-        rule: Rule | None = None,
+        self, rng: np.random.Generator, count: int, rule: Rule | None = None
     ) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """As `pick`, with the rows as tensors on the pool's device."""
+        return [
+            (shard, runtime.sent(rows, self._device)) for shard, rows in self.pick(rng, count, rule)
+        ]
+
+    def pick(self, rng: np.random.Generator, count: int, rule: Rule | None = None) -> list[Choice]:
         """Draw examples uniformly from uniformly drawn shards: (shard, rows) pairs.
 
         No draw reads more than `_MOST_SHARDS` shards.
@@ -111,7 +116,7 @@ class ShardPool:
         for index in np.unique(picks):
             shard, allowed = choices[index]
             rows = allowed[rng.integers(len(allowed), size=int((picks == index).sum()))]
-            drawn.append((shard, torch.from_numpy(rows).to(self._device)))
+            drawn.append((shard, rows))
         return drawn
 
     def eligible(self, rule: Rule) -> list[Choice]:
@@ -126,21 +131,21 @@ class ShardPool:
         self._answers[rule] = (len(self.shards), choices)
         return choices
 
-    def first(self, count: int) -> list[tuple[dict[str, Tensor], Tensor]]:
+    def first(self, count: int) -> list[Choice]:
         """`count` different examples, as many of each shard: always the same ones."""
         share = -(-count // len(self.shards))
         sizes = [min(share, len(next(iter(shard.values())))) for shard in self.shards]
-        return [
-            (shard, torch.arange(size, device=self._device))
-            for shard, size in zip(self.shards, sizes, strict=True)
-        ]
+        return [(shard, np.arange(size)) for shard, size in zip(self.shards, sizes, strict=True)]
 
     def _load(self, names: Sequence[str]) -> None:
         kind = self._kind
         for name in names:
             tensors = kind.read(Record(record_path(kind.folder, name, kind.derivative)))
-            self.shards.append({key: value.to(self._device) for key, value in tensors.items()})
+            self.shards.append({key: self._placed(key, value) for key, value in tensors.items()})
             self.names.append(name)
+
+    def _placed(self, name: str, value: Tensor) -> Tensor:
+        return value if name in self._kind.on_host else value.to(self._device)
 
 
 def draw_people(

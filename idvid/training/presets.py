@@ -113,6 +113,7 @@ H200 = TrainingSettings(
             decay_share=0.75,
             muon=True,
             ema_decay=0.998,
+            poll_every=25,
             checkpoint_every=2_000,
             sheet_minutes=2.0,
         ),
@@ -122,6 +123,7 @@ H200 = TrainingSettings(
         single_share=(0.6, 0.25),
         detail_weight=12.0,
         identity_rows=32,
+        compile=True,
     ),
     distil=DistilSettings(
         optimiser=OptimiserSettings(

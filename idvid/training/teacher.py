@@ -35,6 +35,7 @@ class Teacher:
 
     parts: nn.ModuleDict
     steering: Steering
+    is_evened: bool = False  # see `evened_conditions`
 
     @property
     def transformer(self) -> VideoTransformer:
@@ -44,7 +45,7 @@ class Teacher:
     @torch.no_grad()
     def conditions(self, batch: VideoBatch, strength: float) -> Conditions:
         """What both transformers read."""
-        conditions = conditions_of(self.parts, batch)
+        conditions = conditions_of(self.parts, batch, evened=self.is_evened)
         assert conditions.identity is not None, "training clips have references"
         return replace(conditions, identity=replace(conditions.identity, strength=strength))
 

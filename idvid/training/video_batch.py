@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from idvid import runtime
 from idvid.models.prompt_encoder import PAD_ID
 from idvid.training.cache import MAX_CHOSEN
 from idvid.training.objective import draw_flags, draw_slots, rename_slots
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
-    from idvid.training.pool import Draws
+    from idvid.training.pool import Choice, Draws
     from idvid.training.records import Record
     from idvid.training.settings import VideoSettings
 
@@ -40,6 +41,7 @@ _ARRAYS = (
     "expression",
     "is_person",
 )
+ON_HOST = frozenset({"ids", "is_person"})  # what decides how much of a batch is padding
 _BY_CHARACTER = ("vectors", "patches", "landmarks", "visible", "expression", "is_person")
 
 
@@ -71,7 +73,7 @@ class RowsWith:
 
     def __call__(self, shard: dict[str, Tensor]) -> NDArray[np.intp]:
         """Indices of the rows."""
-        counts = shard["is_person"].sum(1).cpu().numpy()
+        counts = shard["is_person"].sum(1).numpy()
         is_long = shard["latents"].shape[1] >= self.frames
         return np.flatnonzero((counts == self.people) & is_long)
 
@@ -125,20 +127,22 @@ def draw_batch(
     rows, frames = size
     rule = partial(RowsWith, frames)
     people = draw_people(pool, draws.numpy, people_shares, rule)
-    picked = pool.draw(draws.numpy, rows, rule(people))
+    picked = pool.pick(draws.numpy, rows, rule(people))
     return gather_batch(picked, frames, draws, references) | {"slot_ids": slot_ids}
 
 
 def gather_batch(
-    picked: list[tuple[dict[str, Tensor], Tensor]],
-    frames: int,
-    draws: Draws,
-    references: int = MAX_CHOSEN,
+    picked: list[Choice], frames: int, draws: Draws, references: int = MAX_CHOSEN
 ) -> dict[str, Tensor]:
-    """Rows of shards with `frames` frames each, without the padding that none of them needs."""
+    """Rows of shards with `frames` frames each, without the padding that none of them needs.
+
+    What decides how much that is lies in main memory, so that nothing here waits for a GPU.
+    """
     parts = [_gather(shard, rows, frames, draws) for shard, rows in picked]
     whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return _trimmed(whole, references)
+    device = whole["latents"].device
+    trimmed = _trimmed(whole, references)
+    return trimmed | {name: runtime.sent(trimmed[name], device) for name in ON_HOST}
 
 
 def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws) -> VideoBatch:
@@ -165,15 +169,17 @@ def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws)
 
 
 def _gather(
-    shard: dict[str, Tensor], picked: Tensor, frames: int, draws: Draws
+    shard: dict[str, Tensor], rows: NDArray[np.intp], frames: int, draws: Draws
 ) -> dict[str, Tensor]:
-    """Rows `picked` (n,) of a shard with `frames` frames, one phrasing and one draw of references."""
-    rng, count = draws.numpy, len(picked)
-    total, device = shard["latents"].shape[1], picked.device
-    times = torch.from_numpy(np.stack([_frames(rng, total, frames) for _ in range(count)]))
-    times, row = times.to(device), picked[:, None]
-    variant = torch.from_numpy(rng.integers(shard["chosen"].shape[1], size=count)).to(device)
-    phrasing = torch.from_numpy(rng.integers(shard["ids"].shape[1], size=count)).to(device)
+    """Rows (n,) of a shard with `frames` frames, one phrasing and one draw of references."""
+    rng, count = draws.numpy, len(rows)
+    total, device = shard["latents"].shape[1], shard["latents"].device
+    times_host = np.stack([_frames(rng, total, frames) for _ in range(count)])
+    variant_host = rng.integers(shard["chosen"].shape[1], size=count)
+    phrasing = rng.integers(shard["ids"].shape[1], size=count)
+    drawn = runtime.sent(np.column_stack([rows, variant_host, times_host]), device)
+    picked, variant, times = drawn[:, 0], drawn[:, 1], drawn[:, 2:]
+    row = picked[:, None]
     chosen = shard["chosen"][picked, variant]  # (n, C, R)
     character = torch.arange(chosen.shape[1], device=device)[None, :, None]
     index = (picked[:, None, None], character, chosen.clamp(min=0))
@@ -182,11 +188,11 @@ def _gather(
         "latents": shard["latents"][row, times].float(),
         "anchors": shard["anchors"][row, variant[:, None], times].float(),
         "time_s": seconds - seconds[:, :1],
-        "ids": shard["ids"][picked, phrasing],
+        "ids": shard["ids"][rows, phrasing],
         "landmarks": _at_times(shard["landmarks"][picked], times),
         "visible": _at_times(shard["visible"][picked], times),
         "expression": _at_times(shard["expression"][picked], times),
-        "is_person": shard["is_person"][picked],
+        "is_person": shard["is_person"][rows],
         "vectors": shard["vectors"][index].float(),
         "patches": shard["patches"][index].float(),
         "has_reference": chosen >= 0,

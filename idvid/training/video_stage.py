@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from idvid import runtime
 from idvid.conditioning.text import slot_ids
 from idvid.training.flow import PARTS, flow_losses
 from idvid.training.likeness import identity_loss
@@ -16,7 +17,13 @@ from idvid.training.objective import frame_levels
 from idvid.training.pool import ShardKind, ShardPool
 from idvid.training.sheets import VideoJudge
 from idvid.training.stage import Rule, start_part, write_parts
-from idvid.training.video_batch import batch_size, draw_batch, finish_batch, read_cached
+from idvid.training.video_batch import (
+    ON_HOST,
+    batch_size,
+    draw_batch,
+    finish_batch,
+    read_cached,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +68,8 @@ class VideoStage:
         self._is_fresh = parts["transformer"][1]
         self.model = nn.ModuleDict({name: part for name, (part, _) in parts.items()})
         if self._settings.compile:
-            compile_blocks(self.model["transformer"])
+            compile_blocks(self.model["transformer"], device)
+        self._is_evened = self._settings.compile and device != "cpu"
         data = settings.data
         self.pool = ShardPool(shards_of(sources, "train"), data.shards_in_memory, device)
         validation = ShardPool(shards_of(sources, "validation"), data.num_validation_shards, device)
@@ -78,7 +86,9 @@ class VideoStage:
         )
         batch = finish_batch(rows, settings, draws)
         level = frame_levels(*size, settings.level_mixture, draws.torch)
-        predicted, flow = flow_losses(model, batch, level, draws.torch, settings.loss_weights)
+        predicted, flow = flow_losses(
+            model, batch, level, draws.torch, settings.loss_weights, evened=self._is_evened
+        )
         losses = {"flow": flow, f"flow_{size[1]}": flow, "loss": flow}
         # Drawn in any case, so that runs with and without the loss see the same batches.
         is_turn = draws.numpy.random() < 1 / settings.identity_every
@@ -111,15 +121,17 @@ def shards_of(sources: VideoSources, split: str) -> ShardKind:
         split=split,
         derivative=sources.derivative,
         read=lambda record: read_cached(record, sources.tokenizer),
+        on_host=ON_HOST,
     )
 
 
-def compile_blocks(transformer: nn.Module) -> None:
+def compile_blocks(transformer: nn.Module, device: str) -> None:
     """Compile the repeated blocks: one graph per size of batch, shared by all of them.
 
-    Nothing is done where there is no C++ compiler.
+    Nothing is done where the compiler that this needs is missing: one for C++ on a CPU, for C on a GPU.
     """
-    if not shutil.which("c++"):
+    is_on_cpu = device.startswith("cpu")
+    if not (shutil.which("c++") if is_on_cpu else runtime.has_c_compiler()):
         return
     torch._dynamo.config.recompile_limit = _MAX_GRAPHS
     cast("VideoTransformer", transformer).compile_repeated_blocks(dynamic=False)

@@ -6,14 +6,18 @@ from benchmarks import training
 
 
 def test_every_size_is_timed_against_its_own_operations(monkeypatch, capsys):
-    small = {"SIZES": ((64, 1), (128, 1)), "ROWS": 4, "COLUMNS": 4, "FRAMES": 2}
+    small = {"LARGER": ((384, 8),), "ROWS": 4, "COLUMNS": 4}
     for name, value in small.items():
         monkeypatch.setattr(training, name, value)
-    monkeypatch.setattr(training, "compile_blocks", lambda _: None)  # minutes on a CPU
-    assert training.main(["--rows", "1", "--steps", "1", "--compile"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(training, "compile_blocks", lambda *_: None)  # minutes on a CPU
+    assert training.main(["--rows", "2", "--steps", "1", "--compile", "--profile"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("Self CPU time total") == 1
+    lines = said.splitlines()
     rows = [line.split("|")[1:-1] for line in lines if line.startswith("| ") and "wide" in line]
-    assert ["compiled" in row[0] for row in rows] == [False, True, False, True]
+    assert ["compiled" in row[0] for row in rows] == [False, True] * 4
+    batches = [row[1].strip() for row in rows[::2]]
+    assert batches == ["2 x 8", "1 x 16", "16 x 1", "1 x 8"]
     step, floor = ([float(row[column]) for row in rows] for column in (2, 3))
     shares = [float(row[4].strip(" %")) / 100 for row in rows]
     assert all(
