@@ -2,11 +2,13 @@
 
     python -m benchmarks.gpu                    # VACE 1.3B and T2V 14B at 832x480, 81 frames
     python -m benchmarks.gpu --seconds 280      # what matters most in that time
+    python -m benchmarks.gpu --only plans,quantised,t2v-14b,vace-14b  # these parts, in this order
     python -m benchmarks.gpu --size tiny        # proves the logic anywhere, its numbers mean nothing
 
 In the order of worth: passes of stock diffusers, of identity attention and of attention kernels;
 their error against float32; compilation; whole runs of the stock pipeline and ours; device plans
-of smaller cards beside the measured peaks. What fails or does not fit into the time is listed and
+of smaller cards beside the measured peaks, quantised ones too; the 14B models as whole pipelines.
+What fails or does not fit into the time is listed and
 the rest goes on. gpu.md and gpu.json are written as they grow.
 """
 
@@ -23,7 +25,7 @@ import torch
 from diffusers.utils import logging
 
 from benchmarks.gpu_models import SIZES
-from benchmarks.gpu_order import measure
+from benchmarks.gpu_order import PARTS, measure
 from benchmarks.gpu_record import Found, Record
 from benchmarks.gpu_tables import table
 from idvid import runtime
@@ -55,10 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=asked.seconds,
     )
     record = Record(found, asked.out, table, start)
-    measure(size, place, record)
+    measure(size, place, record, asked.only)
     record.save()
     print(table(found))
     return 0
+
+
+def _parts(names: str) -> tuple[str, ...]:
+    parts = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    if unknown := [name for name in parts if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"no part '{unknown[0][:40]}'; use {', '.join(PARTS)}")
+    return parts
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     results = Path(__file__).parent / "results" / str(today)
     parser.add_argument("--size", choices=tuple(SIZES), default="full")
     parser.add_argument("--seconds", type=float, default=1200.0, help="in all; %(default)s")
+    parser.add_argument(
+        "--only", type=_parts, default=tuple(PARTS), metavar="PART[,PART...]", help=", ".join(PARTS)
+    )
     parser.add_argument("--out", type=Path, default=results, metavar="DIR")
     return parser
 

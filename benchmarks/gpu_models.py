@@ -30,13 +30,14 @@ class Guesses:
     compile: float
     coding: float  # text and pixels to latents, and back
     moving: float  # all weights between GPU and main memory and back
+    loading: float  # all weights from files, quantised on the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """Which models are measured on which video."""
 
-    models: Mapping[str, Mapping[str, PartConfig]]  # a VACE model first, then text to video
+    models: Mapping[str, Mapping[str, PartConfig]]  # VACE, then text to video and VACE in large
     request: VideoRequest
     text_tokens: int
     id_dim: int  # width of identity tokens, 16 per person
@@ -85,6 +86,7 @@ FULL = Size(
     models={
         "VACE-1.3B": PUBLISHED["Wan-AI/Wan2.1-VACE-1.3B-diffusers"],
         "T2V-14B": PUBLISHED["Wan-AI/Wan2.1-T2V-14B-Diffusers"],
+        "VACE-14B": PUBLISHED["Wan-AI/Wan2.1-VACE-14B-diffusers"],
     },
     request=VideoRequest(num_frames=81, height=480, width=832, num_references=2),
     text_tokens=512,
@@ -94,12 +96,15 @@ FULL = Size(
     few_steps=4,
     compile_backend="inductor",
     matrix=8192,
-    guesses=Guesses(build=5.0, first_pass=4.0, compile=50.0, coding=14.0, moving=10.0),
+    guesses=Guesses(
+        build=5.0, first_pass=4.0, compile=50.0, coding=14.0, moving=10.0, loading=20.0
+    ),
 )
 TINY = Size(
     models={
         "VACE-tiny": _tiny("WanVACETransformer3DModel", vace_layers=[0, 2], vace_in_channels=96),
         "T2V-tiny": _tiny("WanTransformer3DModel"),
+        "VACE-tiny-2": _tiny("WanVACETransformer3DModel", vace_layers=[0, 1], vace_in_channels=96),
     },
     request=VideoRequest(num_frames=9, height=32, width=48, num_references=2),
     text_tokens=512,  # as pipelines pad prompts, so that compiled graphs fit them too
@@ -109,7 +114,7 @@ TINY = Size(
     few_steps=2,
     compile_backend="eager",  # traces as the other does, and compiles nothing
     matrix=256,
-    guesses=Guesses(build=0.0, first_pass=0.0, compile=0.0, coding=0.0, moving=0.0),
+    guesses=Guesses(build=0.0, first_pass=0.0, compile=0.0, coding=0.0, moving=0.0, loading=0.0),
 )
 SIZES = {"full": FULL, "tiny": TINY}
 

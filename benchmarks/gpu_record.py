@@ -130,7 +130,7 @@ class Record:
         """
         if self.left < expected:
             why = f"no time: {expected:.0f} s expected, {max(0, self.left):.0f} s left"
-            return self._leave_out(what, why)
+            return self.leave_out(what, why)
         why = ""
         try:
             act()
@@ -139,7 +139,7 @@ class Record:
             traceback.print_exc(limit=-4)
         if why:
             _free()  # only now does no traceback hold the tensors
-            self._leave_out(what, why)
+            self.leave_out(what, why)
         self.say(what if not why else f"{what}: {why}")
         self.save()
         return why
@@ -156,7 +156,8 @@ class Record:
         (self.out / "gpu.md").write_text(self.table(self.found), "utf-8")
         write(self.out / "gpu.json", self.found)
 
-    def _leave_out(self, what: str, why: str) -> str:
+    def leave_out(self, what: str, why: str) -> str:
+        """Note what is not measured; returns why."""
         self.found.left_out.append(LeftOut(what=what, why=why))
         self.save()
         return why
@@ -173,6 +174,8 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def _in_short(error: Exception) -> str:
+def _in_short(error: BaseException) -> str:
+    """With the error behind it, which a message for users does not tell."""
     message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message[:_REASON]}"
+    behind = f"; {_in_short(error.__cause__)}" if error.__cause__ else ""
+    return f"{type(error).__name__}: {message[:_REASON]}{behind}"

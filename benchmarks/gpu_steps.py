@@ -74,12 +74,18 @@ class Bench:
         self, model: str, size: Size, place: tuple[torch.device, torch.dtype], record: Record
     ) -> None:
         self.model, self.size, self.record, self.device = model, size, record, place[0]
-        self.beside = held(self.device)
-        self.transformer: Any = build(size.models[model][TRANSFORMER], *place)
+        self._place, self.beside = place, 0
+        self.transformer: Any = None
+        self.renew()
         self.values = forward_inputs(self.transformer, size, self.device)
         self.operations = 0
         self.timings: dict[str, Timing] = {}
         self._stock: torch.Tensor | None = None
+
+    def renew(self) -> None:
+        """Build the transformer, with the same weights each time."""
+        self.beside = held(self.device)
+        self.transformer = build(self.size.models[self.model][TRANSFORMER], *self._place)
 
     def expected(self, arm: Arm = STOCK) -> float:
         """Seconds that a pass of this arm will take, or of a like one."""

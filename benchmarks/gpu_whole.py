@@ -53,14 +53,21 @@ class Run:
 class WholeRuns:
     """The stock pipeline and ours on shared components that lie on the GPU for good."""
 
-    def __init__(self, bench: Bench, shared: dict[str, Any], planned: int) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        shared: dict[str, Any],
+        planned: int,
+        drawn: list[NDArray[np.uint8]],
+    ) -> None:
+        """Keep what stock draws in `drawn`, which outlives the weights."""
+        self.drawn = drawn
         self.model, self.size, self.record = bench.model, bench.size, bench.record
         self.values, self.planned = bench.values, planned
         self.shared, self.device = shared, shared["vae"].device
         self.stock, self.ours = WanVACEPipeline(**shared), IdVidVacePipeline(**shared)
         self.stock.set_progress_bar_config(disable=True)
         self.ours.options = _options(bench.size)
-        self.drawn: NDArray[np.uint8] | None = None
 
     def run(self, run: Run) -> None:
         """Carry a run out and note it."""
@@ -73,7 +80,7 @@ class WholeRuns:
                 one_pass(transformer, self.values)  # what compiles does so before the clock runs
             seconds, peak = measured(self.device, lambda: made.append(self._frames(run, ends)))
         if run.name == "stock":
-            self.drawn = made[0]
+            self.drawn[:] = made
         gaps = tuple(late - early for early, late in pairwise(ends))
         is_plain = run.options.cache == "none"
         self.record.found.whole.append(
@@ -84,7 +91,7 @@ class WholeRuns:
                 guidance=run.guidance,
                 seconds=seconds,
                 step_seconds=gaps,
-                seconds_at_30=_at_30(seconds, gaps, cached=not is_plain),
+                seconds_at_30=at_30(seconds, gaps, cached=not is_plain),
                 peak_gib=(peak - beside) / GIB if peak else None,
                 planned_gib=self.planned / GIB if self.planned and is_plain else None,
                 difference=self._difference(made[0]) if run.is_like_stock else None,
@@ -104,7 +111,7 @@ class WholeRuns:
         scene = scene_of(self.size)
 
         def ended(*args: Any) -> dict[str, Any]:  # noqa: ANN401 - diffusers' callback
-            ends.append(_now())
+            ends.append(now())
             return args[-1]
 
         done: Any = self.stock(
@@ -126,18 +133,18 @@ class WholeRuns:
         frames: list[NDArray[np.uint8]] = []
         for event in self.ours.stream(scene_of(self.size), references(), settings):
             if isinstance(event, StepDone):
-                ends.append(_now())
+                ends.append(now())
             if isinstance(event, WindowDone):
                 frames.append(event.frames)
         return np.concatenate(frames)
 
     def _difference(self, made: NDArray[np.uint8]) -> float | None:
-        if self.drawn is None:
+        if not self.drawn:
             return None
-        return float(np.abs(made.astype(np.int16) - self.drawn).mean())
+        return float(np.abs(made.astype(np.int16) - self.drawn[0]).mean())
 
 
-def _at_30(seconds: float, gaps: tuple[float, ...], *, cached: bool) -> float:
+def at_30(seconds: float, gaps: tuple[float, ...], *, cached: bool) -> float:
     """This run with 30 steps; gaps are the seconds of its second step and those after it."""
     full = statistics.median(gaps[:3])  # a cache has not begun to predict yet
     rest = max(0.0, seconds - sum(gaps) - full)  # text, pixels to latents and back
@@ -146,7 +153,7 @@ def _at_30(seconds: float, gaps: tuple[float, ...], *, cached: bool) -> float:
     return rest + _FULL_OF_30 * full + (30 - _FULL_OF_30) * min(gaps)
 
 
-def _now() -> float:
+def now() -> float:
     """The time when the GPU is done with what it was told so far."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()

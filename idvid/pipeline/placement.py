@@ -71,7 +71,7 @@ def apply_plan(
     parts = {n: m for n, m in pipeline.components.items() if isinstance(m, nn.Module)}
     _take_back(pipeline, parts)
     if plan.quantise == "fp8":
-        _store_in_fp8(parts)
+        store_in_fp8(parts)
     if plan.layout.tiled:
         parts[VAE].enable_tiling()  # pyright: ignore[reportCallIssue]
     elif hasattr(parts[VAE], "disable_tiling"):
@@ -182,7 +182,7 @@ def _split(parts: dict[str, nn.Module], plan: DevicePlan, device: torch.device) 
     dispatch_model(transformer, placed)
 
 
-def _store_in_fp8(parts: dict[str, nn.Module]) -> None:
+def store_in_fp8(parts: dict[str, nn.Module]) -> None:
     """Weights of text encoder and transformer in fp8, computed with in bfloat16; done once."""
     stored = torch.float8_e4m3fn
     for part in (parts[TEXT_ENCODER], parts[TRANSFORMER]):

@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import gpu
 from benchmarks.gpu_arms import compiled_arm, counted, kernel_arm, one_pass, people_arm
 from benchmarks.gpu_models import TINY, build, forward_inputs
-from benchmarks.gpu_order import _cached, _fastest
+from benchmarks.gpu_order import PARTS, _cached, _fastest
 from benchmarks.gpu_record import Found, Record
 from benchmarks.gpu_steps import CHEAP_ARMS, RARE_ARMS, STOCK, Bench, Timing
-from benchmarks.gpu_whole import _at_30
+from benchmarks.gpu_whole import at_30
 from idvid.pipeline.vace_options import VaceOptions
 from idvid.runtime import TRANSFORMER
 
@@ -55,9 +55,9 @@ def test_every_arm_is_in_the_table_with_its_time_or_its_reason(result, found):
 
 
 def test_nothing_else_is_left_out(found):
-    kernels = [one["what"] for one in found["left_out"] if ", attention " in one["what"]]
-    others = [one for one in found["left_out"] if one["what"] not in kernels]
-    assert others == []
+    may_fail = (", attention ", " in int8", " in nf4")  # a library that is not here, or no GPU
+    names = [one["what"] for one in found["left_out"]]
+    assert [n for n in names if not any(part in n for part in may_fail)] == []
 
 
 def test_shut_gates_and_compiling_change_nothing(found):
@@ -69,19 +69,25 @@ def test_shut_gates_and_compiling_change_nothing(found):
 
 
 def test_ours_draws_what_the_stock_pipeline_draws(found):
-    whole = {row["arm"]: row for row in found["whole"]}
+    whole = {row["arm"]: row for row in found["whole"] if row["model"] == "VACE-tiny"}
     assert whole["ours"]["difference"] < 0.01  # of 255; the two round pixels in different ways
     assert whole["ours, few steps"]["steps"] == TINY.few_steps
     assert set(whole) == {"stock", "ours", "ours, few steps", "ours, TaylorSeer"}
     assert {row["plan"] for row in found["plans"]} >= {"gpu", "encoder-off"}
 
 
+def test_the_large_models_run_as_a_whole(found):
+    arms = [row["arm"] for row in found["whole"] if row["model"] == "T2V-tiny"]
+    assert arms == ["stock", "identity, people: 2"]
+    assert "VACE-tiny-2" in {row["model"] for row in found["plans"]}
+
+
 def test_what_does_not_fit_into_the_time_is_listed(tmp_path):
     assert gpu.main(["--size", "tiny", "--seconds", "0", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["steps"] == found["whole"] == found["plans"] == []
-    assert [one["why"][:7] for one in found["left_out"]] == ["no time"] * 3
-    assert "| VACE-tiny, build | no time: " in (tmp_path / "gpu.md").read_text()
+    assert [one["why"][:7] for one in found["left_out"]] == ["no time"] * (1 + len(PARTS))
+    assert "| part plans | no time: " in (tmp_path / "gpu.md").read_text()
 
 
 def test_a_piece_that_fails_is_noted_in_short_and_the_next_one_goes_on(record):
@@ -156,8 +162,8 @@ def test_a_cache_that_does_not_compile_is_measured_without(record):
 def test_thirty_steps_of_a_cache_are_13_in_full():
     """Four, then steps 6, 9, ..., 30: as diffusers counts them with our settings."""
     gaps = (1.0, 1.0, 1.0, 0.1, 1.0, 0.1, 0.1)
-    assert _at_30(2 + 1 + sum(gaps), gaps, cached=True) == pytest.approx(2 + 13 + 17 * 0.1)
-    assert _at_30(2 + 8, (1.0,) * 7, cached=False) == pytest.approx(2 + 30)
+    assert at_30(2 + 1 + sum(gaps), gaps, cached=True) == pytest.approx(2 + 13 + 17 * 0.1)
+    assert at_30(2 + 8, (1.0,) * 7, cached=False) == pytest.approx(2 + 30)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
