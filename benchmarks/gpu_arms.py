@@ -16,11 +16,13 @@ from idvid.models.wan_attach import COMPILED, attach_identity, detach_identity
 from idvid.models.wan_attention import WanIdentity
 from idvid.models.wan_identity import WanIdentityLayers
 from idvid.pipeline.vace_options import VaceOptions, speed_up
+from idvid.runtime import AddedBytes, with_added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.gpu_models import Size
+    from idvid.runtime import Footprint
 
 TOKENS = 16  # of identity per person
 _STOCK = VaceOptions()
@@ -62,7 +64,11 @@ def prepared(transformer: Any, arm: Arm, size: Size) -> Iterator[None]:  # noqa:
         _prepare_compiler()
     try:
         if arm.people is not None:
-            attach_identity(transformer, _layers(transformer, arm.gate, size))
+            with transformer.device:  # on a GPU their values cost nothing
+                layers = identity_layers(transformer, size)
+            for layer in layers.layers:
+                torch.nn.init.constant_(layer.gate, arm.gate)
+            attach_identity(transformer, layers.requires_grad_(False))
         speed_up(transformer, arm.options)
         yield
     finally:
@@ -195,14 +201,20 @@ def _restore(transformer: Any) -> None:  # noqa: ANN401
     detach_identity(transformer)
 
 
-def _layers(transformer: Any, gate: float, size: Size) -> WanIdentityLayers:  # noqa: ANN401
+def identity_layers(transformer: Any, size: Size) -> WanIdentityLayers:  # noqa: ANN401
+    """The identity layers that fit a transformer, on the device in use."""
     config = transformer.config
-    with transformer.device:  # on a GPU their values cost nothing
-        layers = WanIdentityLayers(
-            dim=config.num_attention_heads * config.attention_head_dim,
-            id_dim=size.id_dim,
-            layer_ids=list(range(len(transformer.blocks))),
-        )
-    for layer in layers.layers:
-        torch.nn.init.constant_(layer.gate, gate)
-    return layers.requires_grad_(False)
+    return WanIdentityLayers(
+        dim=config.num_attention_heads * config.attention_head_dim,
+        id_dim=size.id_dim,
+        layer_ids=list(range(len(transformer.blocks))),
+    )
+
+
+def with_identity(footprint: Footprint, transformer: Any, size: Size) -> Footprint:  # noqa: ANN401
+    """A model and what identity layers add to it."""
+    with torch.device("meta"):
+        layers = identity_layers(transformer, size)
+    numbers = sum(weight.numel() for weight in layers.parameters())
+    added = AddedBytes(layers=numbers * transformer.dtype.itemsize)
+    return with_added(footprint, added, len(transformer.blocks))

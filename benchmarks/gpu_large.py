@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import WanPipeline
 
-from benchmarks.gpu_arms import held, identity_of, measured, people_arm, prepared
+from benchmarks.gpu_arms import held, identity_of, measured, people_arm, prepared, with_identity
 from benchmarks.gpu_plans import Trial, carry_out, on_gpu, whole_plan
 from benchmarks.gpu_record import Whole, clear
 from benchmarks.gpu_steps import STOCK
@@ -30,14 +30,15 @@ def t2v_whole(models: Models) -> None:
     models.free_transformer()
     bench = models.bench(models.large)
     shared = models.with_others(bench.transformer)
-    plan = whole_plan(models.footprint(bench.model, shared), models.device)
-    planned = max(plan.peak_vram, default=0)
+    plain = models.footprint(bench.model, shared)
+    added = with_identity(plain, bench.transformer, models.size)
     seconds = STEPS * bench.expected() + models.size.guesses.coding
-    for arm in (STOCK, people_arm(2)):
+    for arm, footprint in ((STOCK, plain), (people_arm(2), added)):
+        planned = max(whole_plan(footprint, models.device).peak_vram, default=0)
         models.record.attempt(
             f"whole run, {bench.model}, {arm.name}",
             seconds,
-            lambda a=arm: _run(bench, shared, a, planned),
+            lambda a=arm, p=planned: _run(bench, shared, a, p),
         )
 
 

@@ -51,7 +51,9 @@ def component_size(name: str, module: nn.Module) -> ComponentSize:
             **rules,
             "int8": _linear_only(half, lambda p: p.numel() + _INT8_SCALE * p.shape[0]),
             "fp8": _cast(module, half),
-            "nf4": _linear_only(half, lambda p: math.ceil(p.numel() * _NF4_PER_WEIGHT)),
+            "nf4": _linear_only(
+                half, lambda p: math.ceil(p.numel() * _NF4_PER_WEIGHT), _nf4_skips(module)
+            ),
         }
     return ComponentSize(
         name=name,
@@ -84,12 +86,21 @@ def _half(module: nn.Module) -> Bytes:
     return count
 
 
-def _linear_only(others: Bytes, quantised: Callable[[torch.Tensor], int]) -> Bytes:
+def _nf4_skips(module: nn.Module) -> tuple[str, ...]:
+    """Ends of the names of layers that transformers keeps from bitsandbytes: T5's `wo`."""
+    if isinstance(module, ModelMixin):
+        return ()
+    return tuple(getattr(module, "_keep_in_fp32_modules", None) or ())
+
+
+def _linear_only(
+    others: Bytes, quantised: Callable[[torch.Tensor], int], skips: tuple[str, ...] = ()
+) -> Bytes:
     """Weights of linear layers by `quantised`, all else by `others`."""
 
     def count(layer: nn.Module, name: str, parameter: torch.Tensor) -> int:
         half = others(layer, name, parameter)
-        is_kept = half > 2 * parameter.numel()
+        is_kept = half > 2 * parameter.numel() or name.rpartition(".")[0].endswith(skips)
         is_weight = isinstance(layer, nn.Linear) and parameter.dim() == 2
         return quantised(parameter) if is_weight and not is_kept else half
 

@@ -7,30 +7,50 @@ import pytest
 import torch
 
 from benchmarks import gpu
+from benchmarks.gpu_arms import with_identity
 from benchmarks.gpu_models import FULL, build
 from benchmarks.gpu_plans import footprint_of, plans_of
-from idvid.runtime import VAE, Machine, make_plan
+from idvid.config import QUANTISATIONS
+from idvid.runtime import GIB, TRANSFORMER, VAE, Machine, make_plan
 
-RESULTS = Path(gpu.__file__).parent / "results" / "2026-11-26-gpu" / "gpu.json"
-MODEL = "VACE-1.3B"
+RESULTS = Path(gpu.__file__).parent / "results"
+RUNS = ("2026-11-26-gpu", "2026-11-27-gpu")
+MODELS = ("VACE-1.3B", "VACE-14B", "T2V-14B")
+ROOMY = Machine(gpu_free=(80 * 10**9,), ram_free=64 * 10**9)
 
 
 @pytest.fixture(scope="module")
-def footprint():
-    parts = {
-        name: build(part, torch.device("meta"), torch.float32 if name == VAE else torch.bfloat16)
-        for name, part in FULL.models[MODEL].items()
-    }
-    return footprint_of(MODEL, parts, FULL)
+def planned():
+    """Expected peaks in GiB by model, plan, quantisation, tiling, and with identity layers or not."""
+    peaks = {}
+    for model in MODELS:
+        bare = {
+            name: build(
+                part, torch.device("meta"), torch.float32 if name == VAE else torch.bfloat16
+            )
+            for name, part in FULL.models[model].items()
+        }
+        footprint = footprint_of(model, bare, FULL)
+        for quantise in QUANTISATIONS:
+            for plan in (make_plan(footprint, ROOMY, quantise), *plans_of(footprint, quantise)):
+                key = (model, plan.name, quantise, plan.layout.tiled, False)
+                peaks[key] = plan.peak_vram[0] / GIB
+        added = make_plan(with_identity(footprint, bare[TRANSFORMER], FULL), ROOMY)
+        peaks[model, added.name, "none", False, True] = added.peak_vram[0] / GIB
+    return peaks
 
 
-def test_plans_are_within_a_tenth_of_every_measured_peak_and_never_under(footprint):
-    measured = json.loads(RESULTS.read_text())
-    roomy = make_plan(footprint, Machine(gpu_free=(80 * 10**9,), ram_free=64 * 10**9))
-    plans = {(plan.name, plan.layout.tiled): plan for plan in (roomy, *plans_of(footprint))}
-    peaks = [(("gpu", False), row["peak_gib"]) for row in measured["whole"]]
-    peaks += [((row["plan"], row["tiled"]), row["peak_gib"]) for row in measured["plans"]]
+@pytest.mark.parametrize("run", RUNS)
+def test_plans_are_within_a_tenth_of_every_measured_peak_and_never_under(planned, run):
+    measured = json.loads((RESULTS / run / "gpu.json").read_text())
+    peaks = [
+        ((row["model"], "gpu", "none", False, row["arm"].startswith("identity")), row["peak_gib"])
+        for row in measured["whole"]
+    ]
+    peaks += [
+        ((row["model"], row["plan"], row["quantise"], row["tiled"], False), row["peak_gib"])
+        for row in measured["plans"]
+    ]
     assert len(peaks) >= 5
     for name, peak in peaks:
-        planned = plans[name].peak_vram[0] / 2**30
-        assert peak <= planned <= 1.1 * peak, (name, planned, peak)
+        assert peak <= planned[name] <= 1.1 * peak, (name, planned[name], peak)

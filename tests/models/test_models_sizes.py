@@ -67,7 +67,8 @@ def test_what_the_public_models_share_has_its_known_size(wan_parts):
     text, vae = component_size(TEXT_ENCODER, parts[TEXT_ENCODER]), component_size(VAE, parts[VAE])
     assert text.num_params == 5_680_910_336
     assert text.at("bfloat16").total / GIB == pytest.approx(10.6, abs=0.05)
-    assert text.at("nf4").total / GIB == pytest.approx(4.2, abs=0.1)
+    kept = 1.4  # `wo`, which transformers keeps in bfloat16
+    assert text.at("nf4").total / GIB == pytest.approx(4.2 + kept, abs=0.1)
     assert vae.num_params == 126_892_531
     assert vae.at("bfloat16").precision == "float32", "the VAE stays in float32"
     assert vae.at("bfloat16").total / GIB == pytest.approx(0.473, abs=0.01)
