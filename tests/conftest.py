@@ -1,17 +1,20 @@
-"""Fixtures that several parts share: a tiny model with random weights in the true format."""
+"""Fixtures that several parts share, a tiny model among them; and who runs which test."""
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
+    from xdist.remote import Producer
 
     from idvid.models.checkpoint import BundledModel
 
@@ -41,6 +44,27 @@ TINY = {
     "planner": {"width": 64, "depth": 1, "text_width": 64},
     "planner_prompt_encoder": {"width": 64, "depth": 1},
 }
+
+# Their files share servers, a browser and rendered shards, which take seconds to begin: one worker.
+WHOLE_FOLDERS = ("tests/ui/", "tests/training/")
+
+
+class FolderScheduling(LoadFileScheduling):
+    """Gives a worker a file at a time, of some folders all files at once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folders = (folder for folder in WHOLE_FOLDERS if nodeid.startswith(folder))
+        return next(folders, super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FolderScheduling:
+    return FolderScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made stays to the end: collecting garbage need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

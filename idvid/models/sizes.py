@@ -20,9 +20,10 @@ from torch import nn
 from idvid.runtime import TEXT_ENCODER, TRANSFORMER, ComponentSize, WeightBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     Bytes = Callable[[nn.Module, str, torch.Tensor], int]
+    Parameter = tuple[nn.Module, str, torch.Tensor]  # its layer, its full name, and itself
 
 # The layers that diffusers casts and streams one by one (diffusers.hooks._common).
 LAYERS = (
@@ -55,11 +56,14 @@ def component_size(name: str, module: nn.Module) -> ComponentSize:
                 half, lambda p: math.ceil(p.numel() * _NF4_PER_WEIGHT), _nf4_skips(module)
             ),
         }
+    parameters = list(_parameters(module))  # once for all precisions: the walk is what takes long
     return ComponentSize(
         name=name,
         class_name=type(module).__name__,
-        num_params=sum(p.numel() for p in module.parameters()),
-        weights=tuple(_weigh(module, precision, rule) for precision, rule in rules.items()),
+        num_params=sum(p.numel() for _, _, p in parameters),
+        weights=tuple(
+            _weigh(module, parameters, precision, rule) for precision, rule in rules.items()
+        ),
     )
 
 
@@ -119,9 +123,11 @@ def _cast(module: nn.Module, others: Bytes) -> Bytes:
     return count
 
 
-def _weigh(module: nn.Module, precision: str, count: Bytes) -> WeightBytes:
+def _weigh(
+    module: nn.Module, parameters: Sequence[Parameter], precision: str, count: Bytes
+) -> WeightBytes:
     """Add up what `count` says of each parameter, by layer and by block."""
-    sizes = {name: count(layer, name, p) for layer, name, p in _parameters(module)}
+    sizes = {name: count(layer, name, p) for layer, name, p in parameters}
     blocks = sorted(_blocks(module, sizes))
     outside = sum(sizes.values()) - sum(blocks)
     return WeightBytes(
@@ -130,14 +136,14 @@ def _weigh(module: nn.Module, precision: str, count: Bytes) -> WeightBytes:
         streamed=outside + sum(blocks[-2:]) + _buffer_bytes(module),
         largest_block=max(blocks, default=0),
         largest_layer=max(
-            (2 * p.numel() for _, n, p in _parameters(module) if sizes[n] < 2 * p.numel()),
+            (2 * p.numel() for _, n, p in parameters if sizes[n] < 2 * p.numel()),
             default=0,
         ),
         pinned=sum(_power_of_two(size) for size in sizes.values()),
     )
 
 
-def _parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, torch.Tensor]]:
+def _parameters(module: nn.Module) -> Iterator[Parameter]:
     """Each parameter once, with the layer that holds it and its full name."""
     seen: set[int] = set()
     for path, layer in module.named_modules():
