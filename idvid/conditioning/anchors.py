@@ -1,6 +1,6 @@
 """Anchors: the reference photos laid where the face plan says each face will be.
 
-Every pixel looks up the best-posed photo of the nearest character through the similarity between the
+Every pixel looks up a photo of the nearest character, mostly the same one, through the similarity between the
 two sets of landmarks (first-order warping, Siarohin et al. 2019, with a similarity for the motion
 field). With a reenactor the face on the photo is turned and moved as planned on the way, so that what
 holds somebody's likeness does not hold their mouth. The video model adds light, body and place.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
 # more of its likeness than one that only moves (docs/log.md).
 TURNED = 0.25
+_FAVOUR = 0.01  # of the favourite photo: squared face units, summed over the landmarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def anchor_frames(
     size: tuple[int, int],
     reenactor: FaceReenactor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Lay every character's best-posed reference onto the face plan.
+    """Lay every character's favourite reference, or a far better posed one, onto the face plan.
 
     Args:
         characters: C characters; None for one without references.
@@ -82,7 +83,7 @@ def anchor_frames(
         if pictures is None or not len(times):
             continue
         faces = plan.of(index, times)
-        best = _nearest_in_pose(pictures.landmarks, faces.landmarks)
+        best = _chosen(pictures.landmarks, faces.landmarks)
         change = None if reenactor is None else _change(reenactor, pictures, best, faces)
         for reference in sorted(set(best.tolist())):
             chosen = torch.nonzero(best == reference).flatten()
@@ -103,10 +104,16 @@ def encode_anchors(frames: Tensor, coverage: Tensor, autoencoder: FrameAutoencod
     return torch.cat([latents, functional.avg_pool2d(coverage, 8)], dim=1)
 
 
-def _nearest_in_pose(references: Tensor, plan: Tensor) -> Tensor:
-    """Which of the references (R, 5, 2) is posed most like each face of a plan (n, 5, 2): (n,)."""
-    difference = pose_residual(references)[:, None] - pose_residual(plan)
-    return difference.square().sum((-2, -1)).argmin(0)
+def _chosen(references: Tensor, plan: Tensor) -> Tensor:
+    """Which of the references (R, 5, 2) is laid for each face of a plan (n, 5, 2): (n,).
+
+    The one that looks straightest ahead, but where another is posed much more like the plan: photos
+    differ in light and hair, and a clip should not jump between them.
+    """
+    posed = pose_residual(references)
+    difference = (posed[:, None] - pose_residual(plan)).square().sum((-2, -1))  # (R, n)
+    difference[posed.square().sum((-2, -1)).argmin()] -= _FAVOUR
+    return difference.argmin(0)
 
 
 def _change(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from idvid.models.face_reenactor import FaceReenactor
     from idvid.training.settings import DataSettings
 
-FORMAT = 3
+FORMAT = 4
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 _FROZEN = ("autoencoder", "backbone")

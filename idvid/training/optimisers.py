@@ -33,7 +33,9 @@ def build_optimisers(model: nn.Module, settings: OptimiserSettings) -> tuple[Opt
         {"params": [p for p in rest if p.ndim >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
-    adamw = AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
+    # On a GPU one kernel for all of them: the usual way, launching takes longer than computing.
+    fused = all(p.is_cuda for p in rest) or None
+    adamw = AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=fused)
     if not hidden:
         return (adamw,)
     # Its updates have the size of AdamW's, so that one learning rate serves both.

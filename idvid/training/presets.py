@@ -106,7 +106,7 @@ H200 = TrainingSettings(
     video=VideoSettings(
         optimiser=OptimiserSettings(
             num_steps=60_000,
-            batch_size=128,
+            batch_size=256,
             learning_rate=1e-3,
             minutes=14.5,
             warmup_steps=100,
@@ -119,7 +119,7 @@ H200 = TrainingSettings(
         ),
         width=192,
         depth=7,
-        single_batch=1_024,
+        single_batch=2_048,
         single_share=(0.6, 0.25),
         detail_weight=12.0,
         identity_rows=32,

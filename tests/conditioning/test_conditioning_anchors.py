@@ -47,18 +47,18 @@ def test_a_reference_laid_at_its_own_place_is_itself():
     assert difference.max() < 1e-3
 
 
-def test_the_best_posed_reference_is_laid():
+def test_the_reference_that_looks_ahead_is_laid_unless_another_is_posed_much_more_like_the_plan():
     turned = POINTS.clone()
     turned[4, 0] -= 8  # the nose points to the left
     pictures = ReferencePictures(
         images=(picture(-1), picture(1)), landmarks=torch.stack([POINTS, turned])
     )
-    visible = torch.ones(1, 2, dtype=torch.bool)
-    plan = torch.stack([POINTS, turned])[None]
+    ways = (0.0, 0.45, 0.55, 1.0)  # of the way to the turned face; half of it is nearer to neither
+    plan = torch.stack([POINTS.lerp(turned, way) for way in ways])[None]
+    visible = torch.ones(1, len(ways), dtype=torch.bool)
     frames, _ = anchor_frames([pictures], planned(plan, visible), (80, 80))
-    centre = (slice(None), 48, 40)
-    assert (frames[0][centre] < 0).all()
-    assert (frames[1][centre] > 0).all()
+    is_turned = [bool((frame[:, 48, 40] > 0).all()) for frame in frames]
+    assert is_turned == [False, False, False, True]
 
 
 def test_frames_laid_together_are_as_laid_one_by_one():
