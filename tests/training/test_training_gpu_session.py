@@ -49,6 +49,8 @@ def test_weights_logs_and_the_last_sheets_come_back_without_checkpoints(tmp_path
 def test_the_kernels_are_made_before_many_processes_want_them(monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(gpu_session, "make_shards", lambda job: made.append(job.kinds))
-    monkeypatch.setattr(gpu_session.Feeder, "start_rendering", lambda _, job: made.append(job.kinds))
+    monkeypatch.setattr(
+        gpu_session.Feeder, "start_rendering", lambda _, job: made.append(job.kinds)
+    )
     gpu_session.render(tmp_path)
     assert made == [("clips",), ("traces",), ("clips",)]
