@@ -23,10 +23,14 @@ def freeze(model: BundledModel) -> None:
     """Make a model ready to generate: no gradients, and weights stored as they are multiplied.
 
     Under autocast the video transformer's linear layers would round their weights anew in every
-    denoising step; rounded once, the products are the same to the bit.
+    denoising step; rounded once, the products are the same to the bit. Convolutions read pixel by
+    pixel: a third less time to decode, and to re-enact without bfloat16.
     """
     for part in model.parts().values():
         part.eval().requires_grad_(False)
+    for part in (model.autoencoder, model.reenactor):
+        if part is not None:
+            nn.Module.to(part, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - in place
     if not runtime.has_fast_bf16():
         return
     for transformer in (model.transformer, model.transformer_few):

@@ -50,3 +50,14 @@ def test_linear_weights_are_stored_as_they_are_multiplied(tiny_model):
     }
     assert dtypes == {torch.bfloat16}
     assert frozen.transformer.anchor_gain.dtype == torch.float32
+
+
+def test_pictures_are_decoded_pixel_by_pixel_and_the_same(tiny_model):
+    frozen = copy.deepcopy(tiny_model)
+    freeze(frozen)
+    weights = [m.weight for m in frozen.autoencoder.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    latents = torch.randn(2, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    plain, pixelwise = (model.autoencoder.decode(latents) for model in (tiny_model, frozen))
+    torch.testing.assert_close(pixelwise, plain)
+    assert plain.std() > 0.01
