@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import WanVACEPipeline
 
 from benchmarks.gpu_arms import held, measured
 from benchmarks.gpu_record import PlanRow, clear
-from benchmarks.gpu_scene import references
+from benchmarks.gpu_scene import references, scene_of, vace_options
+from idvid.config import GenerationSettings
 from idvid.pipeline.placement import apply_plan
 from idvid.pipeline.planning import BarePipeline
-from idvid.pipeline.vace_prepare import portraits
+from idvid.pipeline.vace import IdVidVacePipeline
 from idvid.runtime import GIB, VAE, Machine, make_plan
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def plans_of(footprint: Footprint, quantise: str = "none") -> list[DevicePlan]:
 def carry_out(record: Record, trial: Trial, size: Size, device: torch.device) -> None:
     """Run one step without guidance under a plan, and note its peak beside the expected one."""
     plan, shared = trial.plan, trial.shared
-    pipeline = WanVACEPipeline(**shared)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = IdVidVacePipeline(**shared)
+    pipeline.options = vace_options(size)
     if not trial.is_placed:
         apply_plan(pipeline, plan, device)
     clear()
@@ -133,15 +133,7 @@ def _first_and_last(
     return run
 
 
-def _one_step(pipeline: WanVACEPipeline, size: Size) -> None:
-    pipeline(
-        prompt="a woman and a man talk",
-        reference_images=[portraits(references())],
-        height=size.request.height,
-        width=size.request.width,
-        num_frames=size.request.num_frames,
-        num_inference_steps=1,
-        guidance_scale=1.0,
-        generator=torch.Generator().manual_seed(0),
-        output_type="pt",
-    )
+def _one_step(pipeline: IdVidVacePipeline, size: Size) -> None:
+    settings = GenerationSettings(num_steps=1, guidance_scale=1.0)
+    for _ in pipeline.stream(scene_of(size), references(), settings):
+        pass

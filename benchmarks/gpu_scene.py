@@ -10,6 +10,7 @@ from diffusers import UniPCMultistepScheduler
 
 from idvid.faces.quality import ReferenceFace
 from idvid.faces.types import Face
+from idvid.pipeline.vace_options import VaceOptions
 from idvid.types import Character, Scene
 
 if TYPE_CHECKING:
@@ -76,3 +77,15 @@ def tokenizer() -> Any:  # noqa: ANN401 - transformers'
     made = T5Tokenizer(vocab=[tuple(piece) for piece in pieces], extra_ids=0)
     made.model_max_length = 512
     return made
+
+
+def vace_options(size: Size) -> VaceOptions:
+    """Our pipeline making the scene in one window."""
+    request = size.request
+    return VaceOptions(
+        width_px=request.width,
+        height_px=request.height,
+        window_frames=request.num_frames,
+        kept_frames=5,
+        fps=FPS,
+    )

@@ -15,11 +15,10 @@ from diffusers import WanVACEPipeline
 from benchmarks.gpu_arms import Arm, held, measured, one_pass, prepared
 from benchmarks.gpu_plans import on_gpu
 from benchmarks.gpu_record import Whole
-from benchmarks.gpu_scene import FPS, references, scene_of
+from benchmarks.gpu_scene import references, scene_of, vace_options
 from idvid.conditioning.prompt import plain_prompt
 from idvid.config import GenerationSettings
 from idvid.pipeline.vace import IdVidVacePipeline
-from idvid.pipeline.vace_options import VaceOptions
 from idvid.pipeline.vace_prepare import NEGATIVE_PROMPT, portraits
 from idvid.runtime import GIB
 from idvid.types import StepDone, WindowDone
@@ -27,8 +26,8 @@ from idvid.types import StepDone, WindowDone
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmarks.gpu_models import Size
     from benchmarks.gpu_steps import Bench
+    from idvid.pipeline.vace_options import VaceOptions
 
 GUIDANCE = 5.0
 _FULL_OF_30 = 13  # TaylorSeer computes the first four steps in full, then every third
@@ -67,7 +66,7 @@ class WholeRuns:
         self.shared, self.device = shared, shared["vae"].device
         self.stock, self.ours = WanVACEPipeline(**shared), IdVidVacePipeline(**shared)
         self.stock.set_progress_bar_config(disable=True)
-        self.ours.options = _options(bench.size)
+        self.ours.options = vace_options(bench.size)
 
     def run(self, run: Run) -> None:
         """Carry a run out and note it."""
@@ -158,14 +157,3 @@ def now() -> float:
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def _options(size: Size) -> VaceOptions:
-    request = size.request
-    return VaceOptions(
-        width_px=request.width,
-        height_px=request.height,
-        window_frames=request.num_frames,
-        kept_frames=5,
-        fps=FPS,
-    )

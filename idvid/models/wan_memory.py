@@ -94,7 +94,7 @@ def wan_phases(parts: Mapping[str, nn.Module], request: VideoRequest) -> tuple[P
         Phase(component=VAE, activation=whole, activation_tiled=tiled),
     ]
     if shape.is_vace:
-        phases[1:1] = [_source_making(request, carried), _source_encoding(shape, request, carried)]
+        phases.insert(1, _source_encoding(shape, request, carried))
     return tuple(phases)
 
 
@@ -146,12 +146,6 @@ def _denoising(shape: _Shape, request: VideoRequest) -> int:
     rotary = tokens * shape.head * 2 * _FULL
     text = 4 * _TEXT_TOKENS * shape.width * _HALF
     return hints * row + max(feed_forward, 11 * row) + rotary + text
-
-
-def _source_making(request: VideoRequest, carried: int) -> Phase:
-    """VACE's source video and masks are made before the VAE is asked for, beside the text encoder."""
-    made = _VACE_VIDEOS * request.video_bytes + carried
-    return Phase(component=TEXT_ENCODER, activation=made, activation_tiled=made)
 
 
 def _source_encoding(shape: _Shape, request: VideoRequest, carried: int) -> Phase:

@@ -129,6 +129,16 @@ class Turn(ModelHook):
         return there[0], there[1]
 
 
+def take_turn(part: nn.Module) -> None:
+    """Bring a component in, if it takes turns, before what it is to be given is made on the GPU.
+
+    A whole video made beside the text encoder would be more than the plan counts.
+    """
+    hook = getattr(part, "_hf_hook", None)
+    if isinstance(hook, Turn):
+        hook.pre_forward(part)
+
+
 def _take_back(pipeline: DiffusionPipeline, parts: dict[str, nn.Module]) -> None:
     """Undo an earlier placement: all on the CPU, no hooks but those that cast."""
     pipeline.remove_all_hooks()

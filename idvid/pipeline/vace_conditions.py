@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from idvid.pipeline.placement import take_turn
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -106,6 +108,7 @@ class LatentCoder:
 
     def encode(self, video: Tensor) -> Tensor:
         """(1, 3, F, H, W) in -1..1 to (1, 16, f, h, w)."""
+        take_turn(self.vae)
         video = video.to(self.device, self.vae.dtype)
         latents = self.vae.encode(video).latent_dist.mode()
         return ((latents.float() - self.mean) * self.inverse_std).to(self.vae.dtype)

@@ -16,6 +16,9 @@ from idvid.runtime import GIB, TRANSFORMER, VAE, Machine, make_plan
 RESULTS = Path(gpu.__file__).parent / "results"
 RUNS = ("2026-11-26-gpu", "2026-11-27-gpu")
 MODELS = ("VACE-1.3B", "VACE-14B", "T2V-14B")
+# These runs carried plans out on the stock pipeline, which makes five videos, masks among them, while the
+# text encoder is still there; ours makes none before it has left (`placement.take_turn`).
+STOCK_BESIDE = {"model-offload": 5 * FULL.request.video_bytes / GIB}
 ROOMY = Machine(gpu_free=(80 * 10**9,), ram_free=64 * 10**9)
 
 
@@ -53,4 +56,5 @@ def test_plans_are_within_a_tenth_of_every_measured_peak_and_never_under(planned
     ]
     assert len(peaks) >= 5
     for name, peak in peaks:
-        assert peak <= planned[name] <= 1.1 * peak, (name, planned[name], peak)
+        expected = planned[name] + STOCK_BESIDE.get(name[1], 0.0)
+        assert peak <= expected <= 1.1 * peak, (name, expected, peak)

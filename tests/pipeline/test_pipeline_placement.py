@@ -15,6 +15,7 @@ from idvid.models.sizes import component_size
 from idvid.models.wan_memory import VideoRequest
 from idvid.pipeline.placement import Turn, apply_plan, load_arguments, split_map
 from idvid.pipeline.planning import BarePipeline
+from idvid.pipeline.vace_conditions import LatentCoder
 from idvid.runtime import GIB, TEXT_ENCODER, TRANSFORMER, VAE, Machine, make_plan
 from idvid.runtime import plan as planner
 from tests import wan_tiny
@@ -125,6 +126,28 @@ def test_the_vae_takes_its_turn_although_it_is_not_called_by_forward():
     assert set(turns[first : turns.index(TRANSFORMER)]) == {VAE}
     assert set(turns[last:]) == {VAE}
     assert turns[last - 1] == TRANSFORMER
+
+
+def test_the_vae_has_its_turn_before_a_video_is_made_for_it():
+    """A video beside the text encoder would be more than the plan counts."""
+    pipeline = new_pipeline()
+    apply_plan(pipeline, plans(pipeline)[("model-offload", False)], device=CPU)
+    hook, order = pipeline.vae._hf_hook, []
+    before = hook.pre_forward
+
+    def noted(*args, **kwargs):
+        order.append("turn")
+        return before(*args, **kwargs)
+
+    class Video:
+        def to(self, device, dtype):
+            order.append("video")
+            return torch.zeros(1, 3, 5, 32, 32, device=device, dtype=dtype)
+
+    hook.pre_forward = noted
+    with torch.no_grad():
+        LatentCoder(pipeline.vae, CPU).encode(Video())
+    assert order[:2] == ["turn", "video"]
 
 
 def test_streamed_blocks_are_those_that_the_plan_counted():
