@@ -41,6 +41,7 @@ _ARRAYS = (
     "expression",
     "is_person",
 )
+_ANY_FRAMES = 0.25  # share of the rows
 ON_HOST = frozenset({"ids", "is_person"})  # what decides how much of a batch is padding
 _BY_CHARACTER = ("vectors", "patches", "landmarks", "visible", "expression", "is_person")
 
@@ -174,7 +175,7 @@ def _gather(
     """Rows (n,) of a shard with `frames` frames, one phrasing and one draw of references."""
     rng, count = draws.numpy, len(rows)
     total, device = shard["latents"].shape[1], shard["latents"].device
-    times_host = np.stack([_frames(rng, total, frames) for _ in range(count)])
+    times_host = _frames(rng, count, total, frames)
     variant_host = rng.integers(shard["chosen"].shape[1], size=count)
     phrasing = rng.integers(shard["ids"].shape[1], size=count)
     drawn = runtime.sent(np.column_stack([rows, variant_host, times_host]), device)
@@ -221,10 +222,10 @@ def _at_times(values: Tensor, times: Tensor) -> Tensor:
     return values.gather(2, index)
 
 
-def _frames(rng: np.random.Generator, total: int, count: int) -> np.ndarray:
-    """Which of `total` frames: neighbours, evenly spread, or (a quarter of the time) any."""
-    if rng.random() < 0.25:
-        return np.sort(rng.permutation(total)[:count])
-    stride = int(rng.integers(1, total // count + 1)) if count > 1 else 1
-    first = int(rng.integers(total - (count - 1) * stride))
-    return first + stride * np.arange(count)
+def _frames(rng: np.random.Generator, rows: int, total: int, count: int) -> NDArray[np.intp]:
+    """Which `count` of `total` frames of each row: evenly spread or (a quarter of the rows) any."""
+    stride = rng.integers(1, max(1, total // count) + 1, size=(rows, 1))
+    first = (rng.random((rows, 1)) * (total - (count - 1) * stride)).astype(np.intp)
+    anywhere = np.sort(rng.random((rows, total)).argsort(1)[:, :count], axis=1)
+    is_any = rng.random((rows, 1)) < _ANY_FRAMES
+    return np.where(is_any, anywhere, first + stride * np.arange(count))

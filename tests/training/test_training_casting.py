@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from idvid.conditioning.text import build_tokenizer, grown_tokenizer
@@ -14,7 +15,7 @@ from idvid.training.planner_stage import read_traces
 from idvid.training.records import Record, record_path, write_record
 from idvid.training.seeding import person_seeds
 from idvid.training.stage import start_part
-from idvid.training.video_batch import read_cached
+from idvid.training.video_batch import _frames, read_cached
 from idvid.training.vocabulary import obtain_tokenizer, vocabulary
 
 
@@ -120,3 +121,11 @@ def test_a_run_goes_on_from_older_words_and_their_vectors(tmp_path):
     with torch.no_grad():
         assert torch.allclose(part.eval()(word)[0], trained.eval()(word)[0], atol=1e-2)
     assert obtain_tokenizer(tmp_path / "run").get_vocab() == new.get_vocab()
+
+
+@pytest.mark.parametrize(("total", "count"), [(16, 1), (16, 8), (8, 8)])
+def test_frames_are_in_order_and_all_come_up(total, count):
+    frames = _frames(np.random.default_rng(0), 500, total, count)
+    assert frames.shape == (500, count)
+    assert (np.diff(frames, axis=1) > 0).all()
+    assert set(frames.ravel()) == set(range(total))
