@@ -65,6 +65,15 @@ class VideoBatch:
     is_given: Tensor  # (B,) False: identity is dropped
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """How much of each row is read."""
+
+    frames: int
+    characters: int
+    references: int
+
+
 @dataclass(frozen=True, slots=True)
 class RowsWith:
     """The rows of a shard that show so many people for long enough."""
@@ -139,11 +148,13 @@ def gather_batch(
 
     What decides how much that is lies in main memory, so that nothing here waits for a GPU.
     """
-    parts = [_gather(shard, rows, frames, draws) for shard, rows in picked]
+    characters = max(int(shard["is_person"][rows].any(0).sum()) for shard, rows in picked)
+    read = _Read(frames=frames, characters=max(1, characters), references=references)
+    parts = [_gather(shard, rows, read, draws) for shard, rows in picked]
     whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    whole["ids"] = _without_padding(whole["ids"])
     device = whole["latents"].device
-    trimmed = _trimmed(whole, references)
-    return trimmed | {name: runtime.sent(trimmed[name], device) for name in ON_HOST}
+    return whole | {name: runtime.sent(whole[name], device) for name in ON_HOST}
 
 
 def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws) -> VideoBatch:
@@ -170,18 +181,18 @@ def finish_batch(rows: dict[str, Tensor], settings: VideoSettings, draws: Draws)
 
 
 def _gather(
-    shard: dict[str, Tensor], rows: NDArray[np.intp], frames: int, draws: Draws
+    shard: dict[str, Tensor], rows: NDArray[np.intp], read: _Read, draws: Draws
 ) -> dict[str, Tensor]:
-    """Rows (n,) of a shard with `frames` frames, one phrasing and one draw of references."""
-    rng, count = draws.numpy, len(rows)
+    """Rows (n,) of a shard, one phrasing and one draw of references."""
+    rng, count, people = draws.numpy, len(rows), slice(read.characters)
     total, device = shard["latents"].shape[1], shard["latents"].device
-    times_host = _frames(rng, count, total, frames)
+    times_host = _frames(rng, count, total, read.frames)
     variant_host = rng.integers(shard["chosen"].shape[1], size=count)
     phrasing = rng.integers(shard["ids"].shape[1], size=count)
     drawn = runtime.sent(np.column_stack([rows, variant_host, times_host]), device)
     picked, variant, times = drawn[:, 0], drawn[:, 1], drawn[:, 2:]
     row = picked[:, None]
-    chosen = shard["chosen"][picked, variant]  # (n, C, R)
+    chosen = shard["chosen"][picked, variant, people, : read.references]  # (n, C, R)
     character = torch.arange(chosen.shape[1], device=device)[None, :, None]
     index = (picked[:, None, None], character, chosen.clamp(min=0))
     seconds = shard["time_s"][row, times]
@@ -190,27 +201,20 @@ def _gather(
         "anchors": shard["anchors"][row, variant[:, None], times].float(),
         "time_s": seconds - seconds[:, :1],
         "ids": shard["ids"][rows, phrasing],
-        "landmarks": _at_times(shard["landmarks"][picked], times),
-        "visible": _at_times(shard["visible"][picked], times),
-        "expression": _at_times(shard["expression"][picked], times),
-        "is_person": shard["is_person"][rows],
+        "landmarks": _at_times(shard["landmarks"][picked, people], times),
+        "visible": _at_times(shard["visible"][picked, people], times),
+        "expression": _at_times(shard["expression"][picked, people], times),
+        "is_person": shard["is_person"][rows, people],
         "vectors": shard["vectors"][index].float(),
         "patches": shard["patches"][index].float(),
         "has_reference": chosen >= 0,
     }
 
 
-def _trimmed(rows: dict[str, Tensor], references: int) -> dict[str, Tensor]:
-    """Without needless padding; the few sizes that are left suit a compiled model."""
-    characters = max(1, int(rows["is_person"].any(0).sum()))
-    words = max(1, int((rows["ids"] != PAD_ID).any(0).sum()))
-    words = -(-words // _WORDS_STEP) * _WORDS_STEP
-    trimmed = rows | {"ids": rows["ids"][:, :words], "is_person": rows["is_person"][:, :characters]}
-    for name in ("landmarks", "visible", "expression"):
-        trimmed[name] = rows[name][:, :characters]
-    for name in ("vectors", "patches", "has_reference"):
-        trimmed[name] = rows[name][:, :characters, :references]
-    return trimmed
+def _without_padding(ids: Tensor) -> Tensor:
+    """Captions (B, L) no longer than they need; the few lengths that are left suit a compiled model."""
+    words = max(1, int((ids != PAD_ID).any(0).sum()))
+    return ids[:, : -(-words // _WORDS_STEP) * _WORDS_STEP]
 
 
 def _at_times(values: Tensor, times: Tensor) -> Tensor:
