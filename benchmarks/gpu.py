@@ -8,8 +8,8 @@
 In the order of worth: passes of stock diffusers, of identity attention and of attention kernels;
 their error against float32; compilation; whole runs of the stock pipeline and ours; device plans
 of smaller cards beside the measured peaks, quantised ones too; the 14B models as whole pipelines.
-What fails or does not fit into the time is listed and
-the rest goes on. gpu.md and gpu.json are written as they grow.
+What fails or does not fit into the time is listed and the rest goes on. gpu.md and gpu.json are
+written as they grow.
 """
 
 from __future__ import annotations

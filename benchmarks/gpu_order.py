@@ -18,16 +18,13 @@ from idvid.pipeline.vace_options import VaceOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
-
     from benchmarks.gpu_arms import Arm
+    from benchmarks.gpu_held import Place
     from benchmarks.gpu_models import Size
     from benchmarks.gpu_record import Record
     from benchmarks.gpu_steps import Bench
     from benchmarks.gpu_whole import WholeRuns
     from idvid.runtime import DevicePlan
-
-    Place = tuple[torch.device, torch.dtype]
 
 _FLOAT32_PASS = 14.0  # times a pass in bfloat16
 _SHORT_CODING = 0.5  # of a whole run's: most of the autoencoder's work is left out

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cases.append((grown, (_fitting(rows, video, grown), SHORT)))
     timings = []
     for sized, size in cases:
-        for compiled in (False, True)[not asked.plain : 1 + asked.compile]:
+        for compiled in (False, True)[not asked.plain : 1 + (asked.compile or not asked.plain)]:
             how = {"compiled": compiled, "profiled": asked.profile and not timings}
             timings.append(_arm(sized, size, asked.steps, device, **how))
             print(*timings[-1].row(rate), flush=True)
@@ -224,9 +224,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, help="clips per step; default: the preset's")
     parser.add_argument("--steps", type=int, default=10, help="timed; default %(default)s")
     parser.add_argument("--compile", action="store_true", help="measure compiled blocks too")
-    parser.add_argument("--no-plain", dest="plain", action="store_false", help="measure no others")
+    parser.add_argument(
+        "--no-plain", dest="plain", action="store_false", help="measure compiled blocks alone"
+    )
     parser.add_argument("--profile", action="store_true", help="show the kernels of the first")
-    parser.add_argument("--larger", type=int, default=len(LARGER), help="models beside the shipped")
+    counts = range(len(LARGER) + 1)
+    parser.add_argument(
+        "--larger", type=int, choices=counts, default=counts[-1], help="models beside the shipped"
+    )
     return parser
 
 

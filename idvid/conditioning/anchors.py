@@ -1,9 +1,9 @@
 """Anchors: the reference photos laid where the face plan says each face will be.
 
-Every pixel looks up a photo of the nearest character, mostly the same one, through the similarity between the
-two sets of landmarks (first-order warping, Siarohin et al. 2019, with a similarity for the motion
-field). With a reenactor the face on the photo is turned and moved as planned on the way, so that what
-holds somebody's likeness does not hold their mouth. The video model adds light, body and place.
+Every pixel looks up a photo of the nearest character, mostly the same one, through the similarity
+between the two sets of landmarks (first-order warping, Siarohin et al. 2019, with a similarity for the
+motion field). With a reenactor the face on the photo is turned and moved as planned on the way, so that
+what holds somebody's likeness does not hold their mouth. The video model adds light, body and place.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def anchor_frames(
         if pictures is None or not len(times):
             continue
         faces = plan.of(index, times)
-        best = _chosen(pictures.landmarks, faces.landmarks)
-        change = None if reenactor is None else _change(reenactor, pictures, best, faces)
-        for reference in sorted(set(best.tolist())):
-            chosen = torch.nonzero(best == reference).flatten()
+        picks = _chosen(pictures.landmarks, faces.landmarks)
+        change = None if reenactor is None else _change(reenactor, pictures, picks, faces)
+        for reference in sorted(set(picks.tolist())):
+            chosen = torch.nonzero(picks == reference).flatten()
             photo = _Photo(pictures.images[reference], pictures.landmarks[reference])
             maps = None if change is None else change[chosen]
             laid, mask = _lay(photo, faces.landmarks[chosen], maps, pixels)
@@ -117,18 +117,18 @@ def _chosen(references: Tensor, plan: Tensor) -> Tensor:
 
 
 def _change(
-    reenactor: FaceReenactor, pictures: ReferencePictures, best: Tensor, faces: PlannedFaces
+    reenactor: FaceReenactor, pictures: ReferencePictures, picks: Tensor, faces: PlannedFaces
 ) -> Tensor:
     """What becomes of the photos' faces in the n frames of one character: maps (n, 6, S, S).
 
-    Flow, mask and colours, of the photo `best` (n,) in each frame.
+    Flow, mask and colours, of the photo `picks` (n,) in each frame.
     """
-    size, chosen = reenactor.config["size_px"], best.tolist()
+    size, chosen = reenactor.config["size_px"], picks.tolist()
     crops = {
         index: face_crops(pictures.images[index][None], pictures.landmarks[index][None], size)
         for index in set(chosen)
     }
-    told = wanted(pictures.landmarks[best], faces.landmarks, faces.expression, TURNED)
+    told = wanted(pictures.landmarks[picks], faces.landmarks, faces.expression, TURNED)
     changes = reenactor(torch.cat([crops[index] for index in chosen]), told)
     return torch.cat(changes, dim=1)
 

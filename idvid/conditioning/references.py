@@ -66,18 +66,21 @@ def reference_pictures(
 def reference_features(
     pictures: ReferencePictures, backbone: FaceBackbone, autoencoder: FrameAutoencoder
 ) -> ReferenceFeatures:
-    """Encode one character's photos; each is read alone, so adding one changes no other."""
-    chips: list[Tensor] = [pictures.landmarks] * len(pictures.images)
-    crops = list(chips)
+    """Encode photos; each is read alone, so adding one changes no other."""
+    chips: dict[int, Tensor] = {}
+    crops: dict[int, Tensor] = {}
     for members in _by_canvas(pictures.images):
         images = torch.stack([_on_canvas(pictures.images[member]) for member in members])
         points = pictures.landmarks[members]
-        both = (arcface_chips(images, points), head_crops(images, points, HEAD_CROP_PX))
-        for place, member in enumerate(members):
-            chips[member], crops[member] = (cut[place] for cut in both)
-    vectors = backbone(torch.stack(chips))
-    patches = latent_patches(torch.stack(crops), autoencoder)
-    return ReferenceFeatures(vectors=vectors, patches=patches)
+        chips |= zip(members, arcface_chips(images, points), strict=True)
+        crops |= zip(members, head_crops(images, points, HEAD_CROP_PX), strict=True)
+    return ReferenceFeatures(
+        vectors=backbone(_in_order(chips)), patches=latent_patches(_in_order(crops), autoencoder)
+    )
+
+
+def _in_order(values: dict[int, Tensor]) -> Tensor:
+    return torch.stack([values[index] for index in range(len(values))])
 
 
 def _by_canvas(images: Sequence[Tensor]) -> list[list[int]]:

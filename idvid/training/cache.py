@@ -187,17 +187,15 @@ def _features(
         landmarks=torch.cat([item.landmarks for item in given]),
     )
     features = reference_features(joined, frozen.backbone, frozen.autoencoder)
-    there = [index for index, item in enumerate(pictures) if item is not None]
-    return tuple(
-        _scattered(values.unflatten(0, (len(given), -1)), there, len(pictures))
-        for values in (features.vectors, features.patches)
-    )  # pyright: ignore[reportReturnType] - two of them
+    is_there = [item is not None for item in pictures]
+    return _by_character(features.vectors, is_there), _by_character(features.patches, is_there)
 
 
-def _scattered(values: Tensor, places: list[int], count: int) -> Tensor:
-    """The values in these places among `count`, zeros in the others."""
-    whole = values.new_zeros(count, *values.shape[1:])
-    whole[places] = values
+def _by_character(values: Tensor, is_there: list[bool]) -> Tensor:
+    """Values of all photos (n, ...) by character (C, R, ...), zeros for those who are not there."""
+    given = values.unflatten(0, (sum(is_there), -1))
+    whole = given.new_zeros(len(is_there), *given.shape[1:])
+    whole[torch.tensor(is_there)] = given
     return whole
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from idvid.models.face_reenactor import FaceReenactor
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
-_MOST_PHOTOS = 3  # the best posed of so many is the source, as it is with a user's photos
+_MOST_PHOTOS = 3  # the best posed of so many is the source, much as with a user's photos
 _SEED = 11  # of the held-out pairs
 _HELD_OUT, _SHOWN = 96, 16
 _CONTRAST, _BRIGHTNESS, _TINT = 0.3, 0.2, 0.1
