@@ -104,6 +104,12 @@ def encode_anchors(frames: Tensor, coverage: Tensor, autoencoder: FrameAutoencod
     return torch.cat([latents, functional.avg_pool2d(coverage, 8)], dim=1)
 
 
+@torch.no_grad()
+def blank_latents(autoencoder: FrameAutoencoder, size: tuple[int, int]) -> Tensor:
+    """Latents (C, h, w) of the grey that anchors fade to, for frames of `size` (H, W) px."""
+    return autoencoder.encode(torch.zeros(1, 3, *size, device=autoencoder.device))[0].float()
+
+
 def _chosen(references: Tensor, plan: Tensor) -> Tensor:
     """Which of the references (R, 5, 2) is laid for each face of a plan (n, 5, 2): (n,).
 

@@ -69,7 +69,8 @@ def hold(clean: Tensor, known: Tensor, weight: Tensor, level: Tensor, until: flo
 
     Args:
         clean: predicted clean latents (B, T, C, h, w).
-        known: what they should be near, same shape.
+        known: what they should be near times the weight (premultiplied: Porter and Duff 1984), same
+            shape; so where little is known, nothing needs to be made up.
         weight: how much it counts (B, T, 1, h, w), 0..1.
         level: t of each frame (B, T); finished frames (t = 1) are never pulled.
         until: 0 switches it off.
@@ -77,7 +78,7 @@ def hold(clean: Tensor, known: Tensor, weight: Tensor, level: Tensor, until: flo
     if until <= 0:
         return clean
     early = (1 - level / until).clamp(0, 1)[:, :, None, None, None]
-    return clean + early * weight * (known - clean)
+    return clean + early * (known - weight * clean)
 
 
 def denoise(

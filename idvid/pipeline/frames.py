@@ -89,7 +89,8 @@ def _predict(
     model: BundledModel, request: Request, conditions: Conditions
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The clean prediction of `denoise`: guided if asked for, early faces held by anchors."""
-    transformer, steering = sampler(model, request.method, request.settings)
+    blank = request.prepared.blank
+    transformer, steering = sampler(model, request.method, request.settings, blank)
     plain = replace(conditions, prompt=request.prepared.no_prompt, identity=None)
     grid = (HEIGHT_PX // SPATIAL_FACTOR // PATCH, WIDTH_PX // SPATIAL_FACTOR // PATCH)
     return predictor(transformer, conditions, plain, grid, steering)

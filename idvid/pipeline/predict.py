@@ -32,19 +32,20 @@ class Steering:
     scale: float = 1.0  # of classifier-free guidance; 1 is none
     hold_until: float = 0.0  # 0..1, see `Method.hold_until`
     hold_ahead: float = 0.0  # share of all steps by which the hold is further than the step
+    blank: Tensor | float = 0.0  # (C, h, w) latents of what anchors fade to, see `blank_latents`
 
 
-def student_steering(hold_until: float) -> Steering:
+def student_steering(hold_until: float, blank: Tensor | float) -> Steering:
     """How the student is steered while it learns: held as its teacher is in its last sub-step.
 
     That is nearest to what the teacher's sub-steps add up to, so that little is left to learn.
     Sampling holds it by its own steps, which is more: faces are more like the photos (docs/log.md).
     """
-    return Steering(hold_until=hold_until, hold_ahead=1 / FEW_STEPS - 1 / FULL_STEPS)
+    return Steering(hold_until=hold_until, hold_ahead=1 / FEW_STEPS - 1 / FULL_STEPS, blank=blank)
 
 
 def sampler(
-    model: BundledModel, method: Method, settings: GenerationSettings
+    model: BundledModel, method: Method, settings: GenerationSettings, blank: Tensor | float = 0.0
 ) -> tuple[VideoTransformer, Steering]:
     """Which transformer makes the clip, and what steers it.
 
@@ -54,16 +55,15 @@ def sampler(
         InputError: guidance is asked of the student.
     """
     student = model.transformer_few
+    held = Steering(hold_until=method.hold_until * settings.parts.anchors, blank=blank)
     if student is None or not settings.few_steps or settings.num_steps != FEW_STEPS:
-        return model.transformer, Steering(
-            scale=settings.guidance_scale, hold_until=method.hold_until
-        )
+        return model.transformer, replace(held, scale=settings.guidance_scale)
     if settings.guidance_scale != 1:
         raise InputError(
             f"{FEW_STEPS} steps are the fast model's, which takes no guidance, and guidance is "
             f"{settings.guidance_scale:g}; set it to 1, or take {FULL_STEPS} steps."
         )
-    return student, Steering(hold_until=method.hold_until)
+    return student, held
 
 
 def predictor(
@@ -94,14 +94,20 @@ def predictor(
         if is_guided:
             clean = guide(clean, transformer(noisy, level, bare).float(), scale)
         held_at = ahead(level, steering.hold_ahead) if steering.hold_ahead else level
-        return _held(clean, conditions.identity, held_at, steering.hold_until)
+        return _held(clean, conditions.identity, held_at, steering)
 
     return predict
 
 
-def _held(clean: Tensor, identity: Identity | None, level: Tensor, until: float) -> Tensor:
-    if identity is None or until <= 0:
+def _held(clean: Tensor, identity: Identity | None, level: Tensor, steering: Steering) -> Tensor:
+    """Pulled towards the photos' colours, not towards the grey that anchors fade to at their rim.
+
+    Latents of a picture that fades to another are nearly those of the two, faded alike.
+    """
+    if identity is None or steering.hold_until <= 0:
         return clean
     given = identity.is_given.to(clean.dtype)[:, None, None, None, None]
-    weight = identity.anchors[:, :, -1:] * given * min(identity.strength, 1.0)
-    return hold(clean, identity.anchors[:, :, :-1], weight, level, until)
+    share = given * min(identity.strength, 1.0)
+    coverage = identity.anchors[:, :, -1:]
+    known = identity.anchors[:, :, :-1] - (1 - coverage) * steering.blank
+    return hold(clean, share * known, share * coverage, level, steering.hold_until)

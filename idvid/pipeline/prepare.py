@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idvid.conditioning.anchors import blank_latents
 from idvid.conditioning.identity import identity_memory
 from idvid.conditioning.references import reference_features, reference_pictures
 from idvid.conditioning.text import compile_prompt, encode_prompt, encode_words, slot_ids
 from idvid.config import ALL_PARTS
 from idvid.models.prompt_encoder import PAD_ID
+from idvid.pipeline.backend import HEIGHT_PX, WIDTH_PX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,7 @@ class PreparedScene:
     vectors: tuple[Tensor, ...]  # per character (R, E) of the conditioning backbone; or empty
     memory: Tensor | None  # (1, M, D) identity tokens; None without references
     owner: Tensor | None  # (1, M)
+    blank: Tensor  # (C, h, w) latents of what anchors fade to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ def prepare_scene(
         vectors=tuple(f.vectors for f in features),
         memory=memory,
         owner=owner,
+        blank=blank_latents(model.autoencoder, (HEIGHT_PX, WIDTH_PX)),
     )
 
 

@@ -65,7 +65,7 @@ class DistilJudge:
                 return {}
             self._exam = self._set_exam(teacher)
         exam = self._exam
-        predict = student_predictor(model, exam.conditions, exam.batch)
+        predict = student_predictor(model, exam.conditions, exam.batch, teacher.steering.blank)
         *_, made = denoise(exam.noise, exam.noise[:, :0], predict, FEW_STEPS)
         write_sheet(sheet, made, exam.batch, self.frozen)
         before = (exam.hurried - exam.made).square().mean()

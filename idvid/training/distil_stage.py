@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from idvid import runtime
+from idvid.conditioning.anchors import blank_latents
 from idvid.conditioning.text import slot_ids
 from idvid.config import FEW_STEPS
 from idvid.methods import METHODS
@@ -64,7 +65,9 @@ class DistilStage:
         self.teacher = Teacher(
             parts=parts.to(device),
             steering=Steering(
-                scale=self._settings.guidance_scale, hold_until=METHODS["locks"].hold_until
+                scale=self._settings.guidance_scale,
+                hold_until=METHODS["locks"].hold_until,
+                blank=blank_latents(sources.frozen.autoencoder, settings.data.size),
             ),
             is_evened=self._settings.compile and device != "cpu",
         )
@@ -94,7 +97,7 @@ class DistilStage:
         batch = finish_batch(rows, settings, draws)
         conditions = self.teacher.conditions(batch, _strength(self._settings, draws.numpy))
         teacher = self.teacher.predict(conditions, batch)
-        student = student_predictor(model, conditions, batch)
+        student = student_predictor(model, conditions, batch, self.teacher.steering.blank)
         known = _finished(draws.numpy, size[1])
         noise = clip_noise(batch.latents[:, known:], draws.torch, SHARED_NOISE)
         material = Material(

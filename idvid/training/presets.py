@@ -9,6 +9,7 @@ from idvid.training.settings import (
     AutoencoderSettings,
     BackboneSettings,
     DataSettings,
+    DecoderSettings,
     DistilSettings,
     OptimiserSettings,
     PlannerSettings,
@@ -60,6 +61,18 @@ CPU = TrainingSettings(
             log_every=20,
             checkpoint_every=100,
             sheet_minutes=10.0,
+        )
+    ),
+    decoder=DecoderSettings(
+        optimiser=OptimiserSettings(
+            num_steps=6_000,
+            batch_size=16,
+            learning_rate=3e-4,
+            warmup_steps=50,
+            decay_share=0.5,
+            betas=(0.5, 0.95),
+            ema_decay=0.998,
+            sheet_minutes=8.0,
         )
     ),
     planner=PlannerSettings(
@@ -140,6 +153,19 @@ H200 = TrainingSettings(
         ),
         detail_weight=12.0,
         single_batch=256,
+    ),
+    decoder=DecoderSettings(
+        optimiser=OptimiserSettings(
+            num_steps=10_000,
+            batch_size=128,
+            learning_rate=5e-4,
+            minutes=1.5,
+            warmup_steps=50,
+            decay_share=0.5,
+            betas=(0.5, 0.95),
+            ema_decay=0.998,
+            sheet_minutes=0.5,
+        )
     ),
     planner=PlannerSettings(
         optimiser=OptimiserSettings(

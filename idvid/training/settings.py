@@ -32,6 +32,11 @@ class DataSettings:
     shards_in_memory: int = 400  # of latents or of faces, about 15 MB each
     pictures_in_memory: int = 100  # shards of frames, about 26 MB each
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames in px."""
+        return self.height_px, self.width_px
+
     def on(self, device: str) -> DataSettings:
         """The same for a run on a device: shards are encoded on a GPU only where the run has one."""
         return self if self.encode_device == "cpu" else replace(self, encode_device=device)
@@ -174,6 +179,20 @@ class DistilSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderSettings:
+    """The stage that teaches the decoder to draw what the student leaves."""
+
+    optimiser: OptimiserSettings
+    crop_px: int = 96
+    face_share: float = 0.6  # crops around a face
+    face_weight: float = 2.0  # added to the weight of L1 on faces
+    clean_share: float = 0.2  # crops of latents that were only encoded
+    feature_weight: float = 0.3  # of the distance in the backbone's features
+    adversary_weight: float = 0.05
+    adversary_ramp: float = 0.05  # share of the stage over which its weight grows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerSettings:
     """The face planner's stage."""
 
@@ -196,6 +215,7 @@ class TrainingSettings:
     reenactor: ReenactorSettings
     video: VideoSettings
     distil: DistilSettings
+    decoder: DecoderSettings
     planner: PlannerSettings
     threads: int | None = None  # torch's threads in the training process; None: all cores
     seed: int = 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
     from idvid.models.conditions import Conditions
     from idvid.models.video_transformer import VideoTransformer
     from idvid.training.segments import Predict
@@ -58,10 +60,12 @@ class Teacher:
         return predictor(self.transformer, conditions, plain, grid_of(batch), self.steering)
 
 
-def student_predictor(model: nn.Module, conditions: Conditions, batch: VideoBatch) -> Predict:
+def student_predictor(
+    model: nn.Module, conditions: Conditions, batch: VideoBatch, blank: Tensor | float
+) -> Predict:
     """The student's prediction while it learns: not guided, held as `student_steering` says."""
     transformer = cast("VideoTransformer", model.get_submodule("transformer"))
-    steering = student_steering(METHODS["locks"].hold_until)
+    steering = student_steering(METHODS["locks"].hold_until, blank)
     return predictor(transformer, conditions, conditions, grid_of(batch), steering)
 
 

@@ -65,10 +65,11 @@ def test_guidance_one_is_the_conditional_prediction():
 
 
 def test_holding_fades_with_t_and_never_touches_finished_frames():
-    clean, known = torch.zeros(1, 3, 1, 2, 2), torch.ones(1, 3, 1, 2, 2)
+    clean, known = torch.full((1, 3, 1, 2, 2), 0.2), torch.ones(1, 3, 1, 2, 2)
     level = torch.tensor([[0.0, 0.3, 1.0]])
-    held = hold(clean, known, torch.ones(1, 3, 1, 2, 2), level, until=0.6)
-    torch.testing.assert_close(held[0, :, 0, 0, 0], torch.tensor([1.0, 0.5, 0.0]))
-    half = hold(clean, known, torch.full((1, 3, 1, 2, 2), 0.5), level, until=0.6)
-    torch.testing.assert_close(half, held / 2)
+    whole = torch.ones_like(clean)
+    held = hold(clean, known, whole, level, until=0.6)
+    torch.testing.assert_close(held[0, :, 0, 0, 0], torch.tensor([1.0, 0.6, 0.2]))
+    half = hold(clean, known / 2, whole / 2, level, until=0.6)
+    torch.testing.assert_close(half, (held + clean) / 2)
     assert hold(clean, known, torch.ones(1, 3, 1, 2, 2), level, until=0.0) is clean

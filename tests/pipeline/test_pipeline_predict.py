@@ -1,13 +1,15 @@
 """What anchors hold of a prediction, and what guidance adds to it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import torch
 
-from idvid.config import EXPRESSION
+from idvid.config import EXPRESSION, GenerationSettings
+from idvid.methods import METHODS
 from idvid.models.conditions import Conditions, Identity
 from idvid.models.face_plan import emphasised, template
-from idvid.pipeline.predict import Steering, predictor
+from idvid.pipeline.predict import Steering, predictor, sampler
 
 ROWS = COLUMNS = 40  # of tokens, two latents each
 FACE = 0.3  # of the frame's height
@@ -41,14 +43,42 @@ def conditions():
     )
 
 
-def held(given, hold_until=1.0):
-    predict = predictor(Silent(), given, given, (ROWS, COLUMNS), Steering(hold_until=hold_until))
+def held(given, hold_until=1.0, blank=0.0):
+    steering = Steering(hold_until=hold_until, blank=blank)
+    predict = predictor(Silent(), given, given, (ROWS, COLUMNS), steering)
     return predict(torch.randn(1, 1, 12, 2 * ROWS, 2 * COLUMNS), torch.zeros(1, 1))[0, 0, 0]
 
 
 def test_anchors_hold_what_they_cover_and_no_hold_holds_nothing():
     assert torch.equal(held(conditions()), torch.ones(2 * ROWS, 2 * COLUMNS))
     assert torch.equal(held(conditions(), hold_until=0.0), torch.zeros(2 * ROWS, 2 * COLUMNS))
+
+
+def test_where_anchors_fade_to_grey_the_hold_is_weaker_and_not_greyer():
+    """At half coverage anchors are half grey; what they hold is half the photo and no grey."""
+    photo, grey, coverage = 3.0, -2.0, 0.5
+    given = conditions()
+    anchors = torch.full_like(given.identity.anchors, coverage * photo + (1 - coverage) * grey)
+    anchors[:, :, -1] = coverage
+    given = replace(given, identity=replace(given.identity, anchors=anchors))
+    blank = torch.full((12, 2 * ROWS, 2 * COLUMNS), grey)
+    assert held(given, blank=blank).unique().tolist() == [coverage * photo]
+
+
+def test_what_no_photo_covers_is_not_held():
+    given = conditions()
+    anchors = torch.full_like(given.identity.anchors, -2.0)  # grey all over
+    anchors[:, :, -1] = 0
+    given = replace(given, identity=replace(given.identity, anchors=anchors))
+    assert not held(given, blank=torch.full((12, 2 * ROWS, 2 * COLUMNS), -2.0)).any()
+
+
+def test_without_anchors_nothing_is_held():
+    settings = GenerationSettings(method="locks", num_steps=12, guidance_scale=4.0)
+    off = replace(settings, parts=replace(settings.parts, anchors=False))
+    model = SimpleNamespace(transformer=None, transformer_few=None)
+    for chosen, until in ((settings, METHODS["locks"].hold_until), (off, 0)):
+        assert sampler(model, METHODS["locks"], chosen)[1].hold_until == until
 
 
 def test_weakly_drawn_expressions_are_told_louder_and_neutral_stays_neutral():

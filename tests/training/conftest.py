@@ -16,6 +16,7 @@ from idvid.training.settings import (
     AutoencoderSettings,
     BackboneSettings,
     DataSettings,
+    DecoderSettings,
     DistilSettings,
     OptimiserSettings,
     PlannerSettings,
@@ -84,6 +85,7 @@ def tiny() -> TrainingSettings:
         distil=DistilSettings(
             optimiser=optimiser(batch_size=2), single_batch=2, single_share=0.5, sub_steps=2
         ),
+        decoder=DecoderSettings(optimiser=optimiser(), crop_px=48),
         planner=PlannerSettings(optimiser=optimiser(), width=64, depth=1),
         threads=1,
     )
