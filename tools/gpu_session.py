@@ -2,7 +2,7 @@
 
     python -m tools.gpu_session render OUT             # until it is stopped
     python -m tools.gpu_session planner OUT &          # at the same time as the next
-    python -m tools.gpu_session video OUT --minutes 5 --distil-minutes 1.2
+    python -m tools.gpu_session video OUT --minutes 4 --distil-minutes 1.2 --decoder-minutes 1
     python -m tools.gpu_session pack OUT RESULTS
 
 The frozen parts and all starting weights are the shipped ones. The planner runs in a folder of its
@@ -25,18 +25,29 @@ from idvid.training.presets import H200
 if TYPE_CHECKING:
     from idvid.training.settings import TrainingSettings
 
-FIRST_SHARD = 4_000  # earlier versions saw the people of lower numbers
+FIRST_SHARD = 4_500  # earlier versions saw the people of lower numbers
 SETTINGS = replace(
     H200,
     data=replace(
-        H200.data, first_shard=FIRST_SHARD, num_trace_shards=120, wait_for_shards=40, workers=14
+        H200.data,
+        first_shard=FIRST_SHARD,
+        num_shards=1_500,  # before the face clips' people; a session renders some 300
+        num_trace_shards=120,
+        wait_for_shards=40,
+        workers=14,
     ),
 )
 _PLANNER = ("planner", "planner_prompt_encoder")
 _ARCHIVES = {  # each under 16 MB
     "teacher": ("transformer",),
     "student": ("transformer_few",),
-    "encoders": ("identity_encoder", "identity_bank", "prompt_encoder", "tokenizer"),
+    "encoders": (
+        "identity_encoder",
+        "identity_bank",
+        "prompt_encoder",
+        "tokenizer",
+        "autoencoder",
+    ),
 }
 _LAST_SHEETS = 3  # of a stage
 
@@ -51,6 +62,7 @@ def main() -> None:
     elif asked.what == "video":
         _train("video", asked.out, asked.minutes)
         _train("distil", asked.out, asked.distil_minutes)
+        _train("decoder", asked.out, asked.decoder_minutes)
     else:
         pack(asked.out, asked.results)
 
@@ -83,7 +95,8 @@ def pack(out: Path, results: Path) -> None:
         _archive(results / f"{name}.tar", [(model / part, part) for part in parts])
     plans = _planner_folder(out)
     _archive(results / "planner.tar", [(plans / "model" / part, part) for part in _PLANNER])
-    stages = {"planner": plans / "planner", "video": out / "video", "distil": out / "distil"}
+    stages = {"planner": plans / "planner"}
+    stages |= {name: out / name for name in ("video", "distil", "decoder")}
     with tarfile.open(results / "logs.tar", "w") as archive:
         for stage, folder in stages.items():
             sheets = sorted((folder / "sheets").glob("*.png"))[-_LAST_SHEETS:]
@@ -137,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("results", type=Path, nargs="?")
     parser.add_argument("--minutes", type=float, help="of the planner or the video model")
     parser.add_argument("--distil-minutes", type=float, default=1.2)
+    parser.add_argument("--decoder-minutes", type=float, default=1.0)
     return parser
 
 

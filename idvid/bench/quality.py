@@ -53,6 +53,7 @@ DRIFT = Row(name="`drift_15`", at_least=0.03, stretch=0.01, is_low_good=True)
 SWAP_TWO = Row(name="swap rate, two people", at_least=0.01, stretch=0.0, is_low_good=True)
 SWAP_THREE = Row(name="swap rate, three people", at_least=0.03, stretch=0.0, is_low_good=True)
 EXPRESSION = Row(name="expression range, share of real renders'", at_least=0.8, stretch=1.0)
+EDGES = Row(name="strength of edges, share of real renders'")
 OWN = Row(name="`id_sim`")
 CEILING = Row(name="`id_sim` of real renders (ceiling)")
 REAL_NEAREST = Row(name="nearest to own person, real renders")
@@ -72,6 +73,7 @@ def figures(played: Played, truth: Played) -> dict[Row, Estimate | None]:
         SWAP_TWO: average(scores, "swap_rate", 2),
         SWAP_THREE: average(scores, "swap_rate", 3),
         EXPRESSION: share(scores, real_scores, "expression"),
+        EDGES: share(scores, real_scores, "edges"),
         OWN: average(scores, "id_sim"),
         CEILING: average(real_scores, "id_sim"),
         REAL_NEAREST: average(real_scores, "nearest"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from idvid.faces.assign import similarity_to_galleries
 from idvid.metrics.report import DriftMeter
+from idvid.metrics.sharpness import edge_strength
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Score:
     swap_rate: float | None
     bleed: float | None
     expression: float | None  # expression range
+    edges: float | None = None  # of the whole clip, see `edge_strength`
     following: float | None = None  # share of what the prompt asks of this person that is seen
 
 
@@ -57,8 +59,9 @@ def watch(scene: BenchScene, clip: Clip, galleries: Sequence[NDArray[np.float32]
     meter = DriftMeter(scene.held_out(), clip.fps)
     meter.add(clip.frames)
     faces = meter.sightings()
+    edges = edge_strength(clip.frames)
     scores = tuple(
-        _score(scene, position, drift, faces[position], galleries)
+        replace(_score(scene, position, drift, faces[position], galleries), edges=edges)
         for position, drift in enumerate(meter.report().characters)
     )
     return Watched(clip=clip, scores=scores, faces=faces)

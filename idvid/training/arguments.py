@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
-STAGES = ("autoencoder", "backbone", "reenactor", "video", "distil", "planner")
+STAGES = ("autoencoder", "backbone", "reenactor", "video", "distil", "decoder", "planner")
 WITH_IDENTITY_LOSS = ("video", "all", "adapter")
 CHOICES = ("data", *STAGES, "all", "adapter")
 _ENDLESS = 10_000_000  # steps

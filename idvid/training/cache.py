@@ -7,12 +7,12 @@ beside the shard under a key of their weights: other weights, another file.
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from torch import nn
 
 from idvid import runtime
@@ -23,7 +23,7 @@ from idvid.conditioning.references import (
     reference_pictures,
 )
 from idvid.models.checkpoint import REENACTOR, load_part
-from idvid.training.feeder import clip_jobs
+from idvid.training.feeder import clip_jobs, derive_shards
 from idvid.training.pool import to_signed
 from idvid.training.records import Record, record_path, write_record
 
@@ -42,6 +42,7 @@ FORMAT = 4
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 _FROZEN = ("autoencoder", "backbone")
+_DECODERS = ("decoder.", "linear_decode.")  # of the autoencoder
 _CLIP_ARRAYS = (
     "frames",
     "landmarks",
@@ -51,7 +52,6 @@ _CLIP_ARRAYS = (
     "reference_landmarks",
     "is_person",
 )
-_POLL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +85,13 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
 
 
 def derivative_name(models: Path) -> str:
-    """Name of the shards' derivatives made with these weights."""
+    """Name of the shards' derivatives made with these weights; the decoder's make no difference."""
     digest = hashlib.sha256(f"format {FORMAT}".encode())
     for name in (*_FROZEN, REENACTOR):
         for path in sorted((models / name).glob("*.safetensors")):
-            digest.update(path.read_bytes())
+            for key, tensor in sorted(load_file(path).items()):
+                if not key.startswith(_DECODERS):
+                    digest.update(key.encode() + tensor.tobytes())
     return f"latents-{digest.hexdigest()[:8]}"
 
 
@@ -97,16 +99,12 @@ def encode_shards(job: CacheJob, worker: int = 0) -> None:
     """Encode this worker's share of the shards as they appear, until all that are wanted exist."""
     frozen = load_frozen(job.models, job.data.encode_device)
     derivative = derivative_name(job.models)
-    waiting = [shard.name for shard in clip_jobs(job.data)][worker :: job.data.encoders]
-    while waiting:
-        ready = [name for name in waiting if record_path(job.folder, name).exists()]
-        for name in ready:
-            path = record_path(job.folder, name, derivative)
-            if not path.exists():
-                write_encoded(Record(record_path(job.folder, name)), path, frozen)
-        waiting = [name for name in waiting if name not in ready]
-        if not ready:
-            time.sleep(_POLL_S)
+    names = [shard.name for shard in clip_jobs(job.data)][worker :: job.data.encoders]
+
+    def write(name: str, path: Path) -> None:
+        write_encoded(Record(record_path(job.folder, name)), path, frozen)
+
+    derive_shards(job.folder, names, ("", derivative), write)
 
 
 def write_encoded(record: Record, path: Path, frozen: FrozenModels) -> None:

@@ -8,7 +8,7 @@ the command line stays instant.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ _KINDS = {
     "reenactor": ("series",),
     "video": ("clips",),
     "distil": ("clips",),
+    "decoder": ("clips",),
     "planner": ("traces",),
 }
 _SHIPPED = Path(__file__).parents[1] / "weights" / "mini"
@@ -195,6 +196,24 @@ def _video_sources(call: TrainingRun, feeder: Feeder) -> VideoSources:
     )
 
 
+def _decoder(call: TrainingRun, feeder: Feeder) -> Stage:
+    from idvid.training.decoder_stage import DecoderStage
+    from idvid.training.finished import FinishJob, finish_shards, finished_name
+
+    sources = _video_sources(call, feeder)
+    settings = replace(call.settings, data=call.settings.data.on(call.device))
+    job = FinishJob(
+        folder=call.shards, latents=sources.derivative, starts=call.starts, settings=settings
+    )
+    finished = finished_name(job.starts, job.latents)
+    for worker in range(settings.data.encoders):
+        feeder.start(finish_shards, job, worker)
+    _await(
+        feeder, call.shards, finished, min(settings.data.wait_for_shards, settings.data.num_shards)
+    )
+    return DecoderStage(settings, call.shards, finished, call.starts, call.device)
+
+
 def _planner(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.planner_stage import PlannerStage
     from idvid.training.vocabulary import obtain_tokenizer
@@ -228,5 +247,6 @@ _BUILDERS = {
     "reenactor": _reenactor,
     "video": _video,
     "distil": _distil,
+    "decoder": _decoder,
     "planner": _planner,
 }

@@ -26,7 +26,7 @@ from idvid.training.shards import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.process import BaseProcess
     from pathlib import Path
     from types import TracebackType
@@ -162,6 +162,33 @@ def wait_for(folder: Path, split: str, derivative: str, count: int) -> Iterator[
     while (found := len(record_names(folder, split, derivative))) < count:
         yield found
         time.sleep(_POLL_S)
+
+
+def derive_shards(
+    folder: Path,
+    names: Sequence[str],
+    derivatives: tuple[str, str],
+    write: Callable[[str, Path], None],
+) -> None:
+    """Make something of every shard as it appears, until all that are named are done.
+
+    Args:
+        folder: of the shards.
+        names: of the shards.
+        derivatives: what is read, the shard itself if empty, and what is made.
+        write: given a shard's name and the path of what is made.
+    """
+    before, after = derivatives
+    waiting = list(names)
+    while waiting:
+        ready = [name for name in waiting if record_path(folder, name, before).exists()]
+        for name in ready:
+            path = record_path(folder, name, after)
+            if not path.exists():
+                write(name, path)
+        waiting = [name for name in waiting if name not in ready]
+        if not ready:
+            time.sleep(_POLL_S)
 
 
 def _alone(work: Callable[..., None], *arguments: object) -> None:

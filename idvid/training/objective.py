@@ -199,6 +199,11 @@ def margin_softmax(
     return functional.cross_entropy(scale * (cosines - handicap), labels)
 
 
+def psnr(error: Tensor) -> float:
+    """Decibels of a mean squared error of pictures in 0..1."""
+    return float(-10 * torch.log10(functional.relu(error) + 1e-12))
+
+
 def picture_loss(predicted: Tensor, frames: Tensor, weight: Tensor) -> Tensor:
     """Weighted L1 of pictures and of their gradients, so that edges stay sharp.
 

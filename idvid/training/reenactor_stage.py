@@ -10,7 +10,6 @@ from PIL import Image
 from torch import nn
 
 from idvid.faces.align import arcface_chips
-from idvid.models.checkpoint import load_part
 from idvid.models.face_plan import on_features, pose_residual, region_distance
 from idvid.models.face_reenactor import (
     crop_grid,
@@ -22,7 +21,7 @@ from idvid.models.face_reenactor import (
 from idvid.training.objective import picture_loss
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
-from idvid.training.stage import Rule, start_part, write_parts
+from idvid.training.stage import Rule, frozen_backbone, start_part, write_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +69,7 @@ class ReenactorStage:
         config: dict[str, object] = {"size_px": self._settings.size_px}
         part, _ = start_part("reenactor", config, starts)
         self.model: nn.Module = part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self._backbone = _backbone(starts, device)
+        self._backbone = frozen_backbone(starts, device)
         self._weight = _weights(self._settings.size_px, self._settings.detail_weight).to(device)
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
@@ -134,15 +133,6 @@ class ReenactorStage:
         ).unflatten(0, (count, 2))
         told = wanted(landmarks[:, 0], landmarks[:, 1], torch.stack(expression))
         return Pairs(source=faces[:, 0], target=faces[:, 1], told=told)
-
-
-def _backbone(starts: tuple[Path, ...], device: str) -> FaceBackbone | None:
-    """The conditioning backbone of the first folder that has one, never the judge."""
-    for folder in starts:
-        if (folder / "backbone" / "config.json").exists():
-            backbone = load_part("backbone", folder / "backbone")
-            return backbone.to(device, memory_format=torch.channels_last)
-    return None
 
 
 def _cosines(backbone: FaceBackbone, made: Tensor, wanted_faces: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diffusers.models.modeling_utils import ModelMixin
     from torch import Tensor, nn
 
+    from idvid.models.face_backbone import FaceBackbone
     from idvid.training.pool import Draws, ShardPool
     from idvid.training.settings import OptimiserSettings
 
@@ -106,6 +107,15 @@ def start_part(
             fresh.load_state_dict(_with_new_words(weights, fresh))
             return fresh.train(), False
     return fresh.train(), True
+
+
+def frozen_backbone(starts: Sequence[Path], device: str) -> FaceBackbone | None:
+    """The conditioning backbone of the first folder that has one, never the judge."""
+    for folder in starts:
+        if (folder / "backbone" / "config.json").exists():
+            part = load_part("backbone", folder / "backbone")
+            return part.to(device, memory_format=torch.channels_last)
+    return None
 
 
 def write_parts(folder: Path, **parts: ModelMixin) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from idvid.bench.command import STAGES, call_of
 from idvid.bench.figures import average, gain, share
-from idvid.bench.quality import DRIFT, PRESENCE, SWAP_TWO
+from idvid.bench.quality import DRIFT, EDGES, PRESENCE, SWAP_TWO
 from idvid.bench.settings import TEST
 from idvid.bench.statistics import mean
 from idvid.bench.watch import Score
@@ -118,6 +118,7 @@ def test_quality_prints_its_table_and_leaves_numbers_and_samples(tiny_folder, tm
     assert melanin == sorted(melanin)
     assert "| middle third (n=1) | real renders | 0.500 " in printed
     assert written["figures"]["A"]["`id_sim` of real renders (ceiling)"]["value"] > 0.4
+    assert written["figures"]["A"][EDGES.name]["value"] > 0.2  # noise has edges too
     assert written["scores"]["A"] == written["scores"]["A"] | {"video_seconds": 1.0}
     assert (tmp_path / "sheet_A.webp").stat().st_size > 1000
     assert str(tmp_path) not in (tmp_path / "quality.json").read_text()

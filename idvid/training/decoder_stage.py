@@ -1,0 +1,174 @@
+"""The stage that teaches the decoder to draw what the student leaves as renders look.
+
+A flow model of few steps leaves means of what it is unsure of, which a decoder that was taught on
+clean latents shows as haze. Only the decoder learns, on the student's own latents beside the true
+frames (`finished`): L1, distance in the features of the face backbone, and an adversary's word
+(Esser et al. 2021, "Taming transformers"). Some clean latents stay in every batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from idvid.models.autoencoder import SPATIAL_FACTOR
+from idvid.training.adversary import PatchAdversary, deceived, unmasked
+from idvid.training.crops import CropSettings, crop_weight, draw_crops
+from idvid.training.objective import picture_loss, psnr
+from idvid.training.perceptual import edges, feature_distance
+from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of
+from idvid.training.sheets import to_pixels
+from idvid.training.stage import Rule, frozen_backbone, start_part, write_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from idvid.models.autoencoder import FrameAutoencoder
+    from idvid.training.records import Record
+    from idvid.training.settings import OptimiserSettings, TrainingSettings
+
+_SEED = 13  # of the held-out crops
+_HELD_OUT, _SHOWN, _AT_ONCE = 64, 10, 8
+
+
+class Batch(NamedTuple):
+    """Latents and what they should be drawn as."""
+
+    latents: Tensor  # (B, C, S / 8, S / 8)
+    frames: Tensor  # (B, 3, S, S) in -1..1
+    weight: Tensor  # (B, 1, S, S)
+
+
+class DecoderStage:
+    """The decoder and its adversary, each with its own loss, in one step."""
+
+    name = "decoder"
+    rule = Rule(figure="distance", is_low_good=True)
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        shards: Path,
+        derivative: str,
+        starts: tuple[Path, ...],
+        device: str,
+    ) -> None:
+        self._settings = settings.decoder
+        self.optimiser: OptimiserSettings = self._settings.optimiser
+        self._rule = CropSettings(
+            side_px=self._settings.crop_px,
+            face_share=self._settings.face_share,
+            face_weight=self._settings.face_weight,
+            step_px=SPATIAL_FACTOR,
+        )
+
+        def pool(split: str, limit: int) -> ShardPool:
+            kind = ShardKind(folder=shards, split=split, derivative=derivative, read=_read)
+            return ShardPool(kind, limit, device)
+
+        self.pool = pool("train", settings.data.pictures_in_memory)
+        self._validation = pool("validation", settings.data.num_validation_shards)
+        config: dict[str, object] = {
+            "latent_channels": settings.autoencoder.latent_channels,
+            "widths": settings.autoencoder.widths,
+        }
+        autoencoder = cast("FrameAutoencoder", start_part("autoencoder", config, starts)[0])
+        for part in (autoencoder.encoder, autoencoder.linear_encode):
+            part.requires_grad_(False)
+        self._backbone = frozen_backbone(starts, device)
+        parts = nn.ModuleDict({"autoencoder": autoencoder, "adversary": PatchAdversary()})
+        self.model: nn.Module = parts.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
+        """Draw a batch of crops, and judge them beside the true ones."""
+        settings = self._settings
+        batch = self._batch(self.pool, draws, settings.optimiser.batch_size, settings.clean_share)
+        drawn = _drawn(model, batch.latents)
+        picture = picture_loss(drawn, batch.frames, batch.weight)
+        adversary = model.get_submodule("adversary")
+        losses = {
+            "picture": picture,
+            "deceit": deceived(adversary, drawn, batch.frames),
+            "unmasking": unmasked(adversary, drawn, batch.frames, draws.torch),
+        }
+        share = settings.adversary_weight * min(1.0, progress / settings.adversary_ramp)
+        loss = picture + share * losses["deceit"] + losses["unmasking"]
+        if self._backbone is not None:
+            losses["distance"] = feature_distance(self._backbone, drawn, batch.frames).mean()
+            loss = loss + settings.feature_weight * losses["distance"]
+        return losses | {"loss": loss}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module, sheet: Path) -> dict[str, float]:
+        """On held-out people: how far drawn crops are from true ones, and rows of both.
+
+        Returns:
+            `distance`: of features, see `feature_distance`; `edges`: as a share of the true crops';
+            `psnr` in dB; the same with `_clean` behind the name for latents that were only encoded.
+        """
+        self._validation.poll_all()
+        if not self._validation.shards:
+            return {}
+        measured: dict[str, float] = {}
+        rows: list[Tensor] = []
+        for clean_share, suffix in ((0.0, ""), (1.0, "_clean")):
+            batch = self._batch(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT, clean_share)
+            parts = batch.latents.split(_AT_ONCE)
+            drawn = torch.cat([_drawn(model, part) for part in parts]).clamp(-1, 1)
+            rows += [batch.frames[:_SHOWN], drawn[:_SHOWN]]
+            measured |= {f"{n}{suffix}": v for n, v in self._looks(drawn, batch.frames).items()}
+        picture = [np.concatenate([to_pixels(crop) for crop in row], 1) for row in rows]
+        Image.fromarray(np.concatenate(picture)).save(sheet)
+        return measured
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Write the autoencoder, whose encoder and statistics are as they were."""
+        write_parts(
+            folder, autoencoder=cast("FrameAutoencoder", model.get_submodule("autoencoder"))
+        )
+
+    def _looks(self, drawn: Tensor, true: Tensor) -> dict[str, float]:
+        looks = {
+            "edges": float(edges(drawn) / edges(true)),
+            "psnr": psnr((drawn - true).square().mean() / 4),
+        }
+        if self._backbone is not None:
+            looks["distance"] = float(feature_distance(self._backbone, drawn, true).mean())
+        return looks
+
+    def _batch(self, pool: ShardPool, draws: Draws, count: int, clean_share: float) -> Batch:
+        """Crops of drawn clips; a share of them, `clean_share`, of latents that were only encoded."""
+        side, parts = self._settings.crop_px, []
+        for shard, rows in pool.draw(draws.numpy, count):
+            crops = draw_crops(shard, rows, draws.numpy, self._rule)
+            flags = torch.from_numpy(draws.numpy.random(len(rows)) < clean_share)
+            latents = torch.where(
+                flags.to(rows.device)[:, None, None, None],
+                crops.cells(shard["latents"], side, SPATIAL_FACTOR),
+                crops.cells(shard["finished"], side, SPATIAL_FACTOR),
+            )
+            weight = crop_weight(crops.landmarks, crops.visible, (side, side), self._rule)
+            frames = crops.pictures(shard["frames"], side)
+            parts.append((latents.movedim(-1, 1).float(), frames, weight))
+        latents, frames, weight = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        frames = frames.contiguous(memory_format=torch.channels_last)
+        return Batch(latents=latents, frames=frames, weight=weight)
+
+
+def _drawn(model: nn.Module, latents: Tensor) -> Tensor:
+    """Crops (B, 3, S, S), about -1..1, of normalised latents."""
+    autoencoder = cast("FrameAutoencoder", model.get_submodule("autoencoder"))
+    mean, std = (
+        value.view(1, -1, 1, 1) for value in (autoencoder.latent_mean, autoencoder.latent_std)
+    )
+    return autoencoder.decode_raw(latents * std + mean).float()
+
+
+def _read(record: Record) -> dict[str, Tensor]:
+    return tensors_of(record, "frames", "landmarks", "visible", "latents", "finished")
