@@ -3,11 +3,13 @@
 A flow model of few steps leaves means of what it is unsure of, which a decoder that was taught on
 clean latents shows as haze. Only the decoder learns, on the student's own latents beside the true
 frames (`finished`): L1, distance in the features of the face backbone, and an adversary's word
-(Esser et al. 2021, "Taming transformers"). Some clean latents stay in every batch.
+(Esser et al. 2021, "Taming transformers"). Some clean latents stay in every batch. What is measured
+and written lies between the weights before and after (network interpolation: Wang et al. 2018, ESRGAN).
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -82,14 +84,17 @@ class DecoderStage:
         for part in (autoencoder.encoder, autoencoder.linear_encode):
             part.requires_grad_(False)
         self._backbone = frozen_backbone(starts, device)
-        parts = nn.ModuleDict({"autoencoder": autoencoder, "adversary": PatchAdversary()})
+        before = copy.deepcopy(autoencoder).requires_grad_(False)  # in checkpoints too
+        parts = nn.ModuleDict(
+            {"autoencoder": autoencoder, "before": before, "adversary": PatchAdversary()}
+        )
         self.model: nn.Module = parts.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:
         """Draw a batch of crops, and judge them beside the true ones."""
         settings = self._settings
         batch = self._batch(self.pool, draws, settings.optimiser.batch_size, settings.clean_share)
-        drawn = _drawn(model, batch.latents)
+        drawn = _drawn(_autoencoder(model), batch.latents)
         picture = picture_loss(drawn, batch.frames, batch.weight)
         adversary = model.get_submodule("adversary")
         losses = {
@@ -115,12 +120,13 @@ class DecoderStage:
         self._validation.poll_all()
         if not self._validation.shards:
             return {}
+        autoencoder = self._between(model)
         measured: dict[str, float] = {}
         rows: list[Tensor] = []
         for clean_share, suffix in ((0.0, ""), (1.0, "_clean")):
             batch = self._batch(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT, clean_share)
             parts = batch.latents.split(_AT_ONCE)
-            drawn = torch.cat([_drawn(model, part) for part in parts]).clamp(-1, 1)
+            drawn = torch.cat([_drawn(autoencoder, part) for part in parts]).clamp(-1, 1)
             rows += [batch.frames[:_SHOWN], drawn[:_SHOWN]]
             measured |= {f"{n}{suffix}": v for n, v in self._looks(drawn, batch.frames).items()}
         picture = [np.concatenate([to_pixels(crop) for crop in row], 1) for row in rows]
@@ -129,9 +135,16 @@ class DecoderStage:
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write the autoencoder, whose encoder and statistics are as they were."""
-        write_parts(
-            folder, autoencoder=cast("FrameAutoencoder", model.get_submodule("autoencoder"))
-        )
+        write_parts(folder, autoencoder=self._between(model))
+
+    def _between(self, model: nn.Module) -> FrameAutoencoder:
+        """The autoencoder with weights between those before the stage and those that it learnt."""
+        between = copy.deepcopy(_autoencoder(model))
+        before = model.get_submodule("before").state_dict()
+        weights = between.state_dict().items()
+        share = self._settings.learnt_share
+        between.load_state_dict({n: torch.lerp(before[n], w, share) for n, w in weights})
+        return between
 
     def _looks(self, drawn: Tensor, true: Tensor) -> dict[str, float]:
         looks = {
@@ -161,9 +174,12 @@ class DecoderStage:
         return Batch(latents=latents, frames=frames, weight=weight)
 
 
-def _drawn(model: nn.Module, latents: Tensor) -> Tensor:
+def _autoencoder(model: nn.Module) -> FrameAutoencoder:
+    return cast("FrameAutoencoder", model.get_submodule("autoencoder"))
+
+
+def _drawn(autoencoder: FrameAutoencoder, latents: Tensor) -> Tensor:
     """Crops (B, 3, S, S), about -1..1, of normalised latents."""
-    autoencoder = cast("FrameAutoencoder", model.get_submodule("autoencoder"))
     mean, std = (
         value.view(1, -1, 1, 1) for value in (autoencoder.latent_mean, autoencoder.latent_std)
     )

@@ -190,6 +190,7 @@ class DecoderSettings:
     feature_weight: float = 0.3  # of the distance in the backbone's features
     adversary_weight: float = 0.05
     adversary_ramp: float = 0.05  # share of the stage over which its weight grows
+    learnt_share: float = 0.75  # of the way from the old weights to the new: all of it is too sharp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,4 +167,9 @@ def test_training_draws_better_and_leaves_the_encoder_as_it_was(
     changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert changed <= {"decoder", "linear_decode"}
     assert "decoder" in changed
+    none = replace(settings, decoder=replace(settings.decoder, learnt_share=0.0))
+    untaught = DecoderStage(none, sources.shards, finished, (own,), "cpu")
+    untaught.model["autoencoder"].decoder[0].weight.data += 1
+    between = untaught._between(untaught.model).state_dict()["decoder.0.weight"]
+    assert torch.equal(between, new["decoder.0.weight"])
     assert derivative_name(own) == derivative_name(model)  # nothing needs to be encoded anew
