@@ -6,8 +6,9 @@
 Times whole steps (forward, backward, optimiser) on random batches of the preset's three sizes, for
 the shipped model, and of the middle one for larger models, plain and compiled, and prints
 milliseconds per step beside the time that its operations alone would take at the rate of a large
-matrix product measured in the same run. Padding that compiled blocks read counts for nothing. Data,
-averaged weights and the identity loss are left out.
+matrix product measured in the same run, and the share of that rate which memory allows the products
+(`roofline`). Padding that compiled blocks read counts for nothing. Data, averaged weights and the
+identity loss are left out.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu_arms import matrix_rate, measured
+from benchmarks.roofline import Work, copy_rate, work_of
 from idvid import runtime
 from idvid.bench.tables import markdown
 from idvid.models.checkpoint import PART_CLASSES
@@ -54,17 +55,18 @@ class Timing:
     rows: int
     frames: int  # per row
     seconds: float  # per step
-    operations: int  # per step
+    work: Work  # per step
 
-    def row(self, rate: float) -> tuple[str, ...]:
-        """A line of the table, for a rate of matrix products in operations per second."""
-        floor = self.operations / rate
+    def row(self, rate: float, bandwidth: float) -> tuple[str, ...]:
+        """A line of the table, for operations of matrix products and bytes of copies per second."""
+        floor = self.work.operations / rate
         return (
             self.name,
             f"{self.rows} x {self.frames}",
             f"{1e3 * self.seconds:.1f}",
             f"{1e3 * floor:.1f}",
             f"{floor / self.seconds:.1%}",
+            f"{floor / self.work.seconds(rate, bandwidth):.0%}",
         )
 
 
@@ -73,9 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     device = runtime.device()
     rate = matrix_rate(device, torch.bfloat16, MATRIX_SIDE.get(device.type, 1024))
+    bandwidth = copy_rate(device)
     video = PRESETS["h200"].video
     rows = asked.rows or video.optimiser.batch_size
-    print(f"{_name(device)}, torch {torch.__version__}, matrix product {rate / 1e12:.3g} TFLOP/s")
+    print(
+        f"{_name(device)}, torch {torch.__version__}, matrix product {rate / 1e12:.3g} TFLOP/s, "
+        f"copies {bandwidth / 1e9:.3g} GB/s"
+    )
     sizes = _sizes(video, rows)
     cases = [(video, size) for size in sizes]
     for width, depth in LARGER[: asked.larger]:
@@ -86,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for compiled in (False, True)[not asked.plain : 1 + (asked.compile or not asked.plain)]:
             how = {"compiled": compiled, "profiled": asked.profile and not timings}
             timings.append(_arm(sized, size, asked.steps, device, **how))
-            print(*timings[-1].row(rate), flush=True)
-    head = ("model", "clips x frames", "ms per step", "floor, ms", "of matrix rate")
-    print(markdown(head, [timing.row(rate) for timing in timings]))
+            print(*timings[-1].row(rate, bandwidth), flush=True)
+    head = ("model", "clips x frames", "ms per step", "floor, ms", "of matrix rate", "at most")
+    print(markdown(head, [timing.row(rate, bandwidth) for timing in timings]))
     return 0
 
 
@@ -122,7 +128,7 @@ def _arm(
         _step(model, optimisers, batch, video, evened=is_evened)
 
     step()  # kernels are chosen
-    operations = _counted(step)
+    work = work_of(step)
     if compiled:
         is_evened = device.type != "cpu"
         compile_blocks(model["transformer"], device.type)
@@ -140,7 +146,7 @@ def _arm(
         rows=size[0],
         frames=size[1],
         seconds=measured(device, all_steps)[0] / steps,
-        operations=operations,
+        work=work,
     )
 
 
@@ -177,12 +183,6 @@ def _kernels(step: Callable[[], None]) -> str:
         step()
     order = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
     return seen.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=90)
-
-
-def _counted(step: Callable[[], None]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops()
 
 
 def _batch(size: tuple[int, int], references: int, device: torch.device) -> VideoBatch:
