@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idvid.conditioning.anchors import PlannedFaces, anchor_frames
+from idvid.conditioning.anchors import (
+    PlannedFaces,
+    anchor_frames,
+    blank_latents,
+    encode_anchors,
+)
 from idvid.conditioning.references import ReferencePictures
+from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.face_plan import NUM_EXPRESSION, face_frame
 from idvid.models.face_reenactor import FaceReenactor
 
@@ -163,3 +169,15 @@ def test_what_is_planned_reaches_the_photo():
     plain = laid(smooth_picture(), None, points=turned)[0]
     assert (still - other).abs().max() > 1e-3
     assert (posed - plain).abs().max() > 1e-3
+
+
+def test_where_no_photo_is_laid_latents_are_the_blank_ones_at_the_border_too():
+    torch.manual_seed(0)
+    autoencoder = FrameAutoencoder(latent_channels=4, widths=(8, 8, 16)).requires_grad_(False)
+    torch.nn.init.normal_(autoencoder.encoder[-1].weight)  # the border is seen
+    plan = planned(POINTS[None, None], torch.tensor([[False]]))
+    anchors = encode_anchors(*anchor_frames([None], plan, (32, 48)), autoencoder)
+    blank = blank_latents(autoencoder, (32, 48))
+    assert blank[:, 0, 0].sub(blank[:, 2, 3]).abs().max() > 1e-3
+    torch.testing.assert_close(anchors[0, :-1], blank)
+    assert not anchors[0, -1].any()
