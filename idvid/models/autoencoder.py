@@ -110,8 +110,12 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode normalised latents (B, latent_channels, H/8, W/8) to frames in -1..1."""
+        return self.decode_open(latents).clamp(-1, 1)
+
+    def decode_open(self, latents: Tensor) -> Tensor:
+        """As `decode`, about -1..1: gradients come back from beyond the ends too."""
         mean, std = self._statistics()
-        return self.decode_raw(latents * std + mean).clamp(-1, 1)
+        return self.decode_raw(latents * std + mean)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         return self.latent_mean.view(1, -1, 1, 1), self.latent_std.view(1, -1, 1, 1)

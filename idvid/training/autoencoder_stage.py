@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from idvid.training.crops import CropSettings, crop_weight, draw_crops
+from idvid.training.crops import crop_settings, crop_weight, draw_crops
 from idvid.training.objective import picture_loss, psnr
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
@@ -40,11 +40,7 @@ class AutoencoderStage:
     ) -> None:
         self._settings = settings.autoencoder
         self.optimiser: OptimiserSettings = self._settings.optimiser
-        self._rule = CropSettings(
-            side_px=self._settings.crop_px,
-            face_share=self._settings.face_share,
-            face_weight=self._settings.face_weight,
-        )
+        self._rule = crop_settings(self._settings)
 
         def pool(split: str, limit: int) -> ShardPool:
             kind = ShardKind(folder=shards, split=split, derivative="", read=_read)
@@ -52,14 +48,7 @@ class AutoencoderStage:
 
         self.pool = pool("train", settings.data.pictures_in_memory)
         self._validation = pool("validation", 1)
-        part, is_fresh = start_part(
-            "autoencoder",
-            {
-                "latent_channels": self._settings.latent_channels,
-                "widths": self._settings.widths,
-            },
-            starts,
-        )
+        part, is_fresh = start_part("autoencoder", self._settings.config, starts)
         autoencoder = cast("FrameAutoencoder", part)
         self._device = device
         if is_fresh:
@@ -121,12 +110,10 @@ class AutoencoderStage:
 
     def _crops(self, draws: Draws, count: int) -> tuple[Tensor, Tensor]:
         """Crops (B, 3, S, S) in -1..1 and their weights (B, 1, S, S)."""
-        side = self._settings.crop_px
         parts = []
         for shard, rows in self.pool.draw(draws.numpy, count):
             crops = draw_crops(shard, rows, draws.numpy, self._rule)
-            weight = crop_weight(crops.landmarks, crops.visible, (side, side), self._rule)
-            parts.append((crops.pictures(shard["frames"], side), weight))
+            parts.append((crops.pictures(shard["frames"]), crops.weight(self._rule)))
         frames, weights = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         if draws.numpy.random() < 0.5:
             frames, weights = frames.flip(-1), weights.flip(-1)

@@ -14,6 +14,8 @@ from idvid.training.pool import to_signed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from idvid.training.settings import AutoencoderSettings, DecoderSettings
+
 _SCATTER_PX = 14.0  # of a crop's centre around a face
 
 
@@ -36,20 +38,38 @@ class Crops:
     corner: Tensor  # (n, 2) px, x and y
     landmarks: Tensor  # (n, C, 5, 2) px of the crop
     visible: Tensor  # (n, C)
+    side_px: int
 
-    def pictures(self, frames: Tensor, side_px: int) -> Tensor:
+    def pictures(self, frames: Tensor) -> Tensor:
         """(n, 3, S, S) in -1..1 of a shard's frames (clips, T, H, W, 3) uint8."""
-        return to_signed(frames[self._index(side_px, 1)])
+        return to_signed(frames[self._index(1)])
 
-    def cells(self, maps: Tensor, side_px: int, cell_px: int) -> Tensor:
+    def cells(self, maps: Tensor, cell_px: int) -> Tensor:
         """(n, S / cell, S / cell, C) of maps (clips, T, h, w, C) with one value per cell."""
-        return maps[self._index(side_px, cell_px)]
+        return maps[self._index(cell_px)]
 
-    def _index(self, side_px: int, cell_px: int) -> tuple[Tensor, ...]:
-        steps = torch.arange(side_px // cell_px, device=self.corner.device)
+    def weight(self, settings: CropSettings) -> Tensor:
+        """What counts in them: (n, 1, S, S), see `crop_weight`."""
+        size = (self.side_px, self.side_px)
+        return crop_weight(self.landmarks, self.visible, size, settings)
+
+    def _index(self, cell_px: int) -> tuple[Tensor, ...]:
+        steps = torch.arange(self.side_px // cell_px, device=self.corner.device)
         x, y = ((self.corner[:, axis, None] // cell_px).long() + steps for axis in (0, 1))
         rows, times = self.rows[:, None, None], self.times[:, None, None]
         return rows, times, y[:, :, None], x[:, None, :]
+
+
+def crop_settings(
+    settings: AutoencoderSettings | DecoderSettings, step_px: int = 1
+) -> CropSettings:
+    """What a stage chose of its crops."""
+    return CropSettings(
+        side_px=settings.crop_px,
+        face_share=settings.face_share,
+        face_weight=settings.face_weight,
+        step_px=step_px,
+    )
 
 
 def draw_crops(
@@ -70,6 +90,7 @@ def draw_crops(
         corner=corner,
         landmarks=points - corner[:, None, None],
         visible=seen,
+        side_px=side,
     )
 
 

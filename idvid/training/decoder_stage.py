@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from idvid.metrics.sharpness import edge_strength
 from idvid.models.autoencoder import SPATIAL_FACTOR
 from idvid.training.adversary import PatchAdversary, deceived, unmasked
-from idvid.training.crops import CropSettings, crop_weight, draw_crops
+from idvid.training.crops import crop_settings, draw_crops
 from idvid.training.objective import picture_loss, psnr
-from idvid.training.perceptual import edges, feature_distance
+from idvid.training.perceptual import feature_distance
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of
 from idvid.training.sheets import to_pixels
 from idvid.training.stage import Rule, frozen_backbone, start_part, write_parts
@@ -63,12 +64,7 @@ class DecoderStage:
     ) -> None:
         self._settings = settings.decoder
         self.optimiser: OptimiserSettings = self._settings.optimiser
-        self._rule = CropSettings(
-            side_px=self._settings.crop_px,
-            face_share=self._settings.face_share,
-            face_weight=self._settings.face_weight,
-            step_px=SPATIAL_FACTOR,
-        )
+        self._rule = crop_settings(self._settings, step_px=SPATIAL_FACTOR)
 
         def pool(split: str, limit: int) -> ShardPool:
             kind = ShardKind(folder=shards, split=split, derivative=derivative, read=_read)
@@ -76,13 +72,10 @@ class DecoderStage:
 
         self.pool = pool("train", settings.data.pictures_in_memory)
         self._validation = pool("validation", settings.data.num_validation_shards)
-        config: dict[str, object] = {
-            "latent_channels": settings.autoencoder.latent_channels,
-            "widths": settings.autoencoder.widths,
-        }
-        autoencoder = cast("FrameAutoencoder", start_part("autoencoder", config, starts)[0])
-        for part in (autoencoder.encoder, autoencoder.linear_encode):
-            part.requires_grad_(False)
+        part, _ = start_part("autoencoder", settings.autoencoder.config, starts)
+        autoencoder = cast("FrameAutoencoder", part)
+        for layers in (autoencoder.encoder, autoencoder.linear_encode):
+            layers.requires_grad_(False)
         self._backbone = frozen_backbone(starts, device)
         before = copy.deepcopy(autoencoder).requires_grad_(False)  # in checkpoints too
         parts = nn.ModuleDict(
@@ -94,7 +87,7 @@ class DecoderStage:
         """Draw a batch of crops, and judge them beside the true ones."""
         settings = self._settings
         batch = self._batch(self.pool, draws, settings.optimiser.batch_size, settings.clean_share)
-        drawn = _drawn(_autoencoder(model), batch.latents)
+        drawn = _autoencoder(model).decode_open(batch.latents).float()
         picture = picture_loss(drawn, batch.frames, batch.weight)
         adversary = model.get_submodule("adversary")
         losses = {
@@ -126,7 +119,7 @@ class DecoderStage:
         for clean_share, suffix in ((0.0, ""), (1.0, "_clean")):
             batch = self._batch(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT, clean_share)
             parts = batch.latents.split(_AT_ONCE)
-            drawn = torch.cat([_drawn(autoencoder, part) for part in parts]).clamp(-1, 1)
+            drawn = torch.cat([autoencoder.decode(part).float() for part in parts])
             rows += [batch.frames[:_SHOWN], drawn[:_SHOWN]]
             measured |= {f"{n}{suffix}": v for n, v in self._looks(drawn, batch.frames).items()}
         picture = [np.concatenate([to_pixels(crop) for crop in row], 1) for row in rows]
@@ -148,7 +141,7 @@ class DecoderStage:
 
     def _looks(self, drawn: Tensor, true: Tensor) -> dict[str, float]:
         looks = {
-            "edges": float(edges(drawn) / edges(true)),
+            "edges": _edges(drawn) / _edges(true),
             "psnr": psnr((drawn - true).square().mean() / 4),
         }
         if self._backbone is not None:
@@ -157,33 +150,28 @@ class DecoderStage:
 
     def _batch(self, pool: ShardPool, draws: Draws, count: int, clean_share: float) -> Batch:
         """Crops of drawn clips; a share of them, `clean_share`, of latents that were only encoded."""
-        side, parts = self._settings.crop_px, []
+        parts = []
         for shard, rows in pool.draw(draws.numpy, count):
             crops = draw_crops(shard, rows, draws.numpy, self._rule)
             flags = torch.from_numpy(draws.numpy.random(len(rows)) < clean_share)
             latents = torch.where(
                 flags.to(rows.device)[:, None, None, None],
-                crops.cells(shard["latents"], side, SPATIAL_FACTOR),
-                crops.cells(shard["finished"], side, SPATIAL_FACTOR),
+                crops.cells(shard["latents"], SPATIAL_FACTOR),
+                crops.cells(shard["finished"], SPATIAL_FACTOR),
             )
-            weight = crop_weight(crops.landmarks, crops.visible, (side, side), self._rule)
-            frames = crops.pictures(shard["frames"], side)
-            parts.append((latents.movedim(-1, 1).float(), frames, weight))
+            frames = crops.pictures(shard["frames"])
+            parts.append((latents.movedim(-1, 1).float(), frames, crops.weight(self._rule)))
         latents, frames, weight = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         frames = frames.contiguous(memory_format=torch.channels_last)
         return Batch(latents=latents, frames=frames, weight=weight)
 
 
+def _edges(crops: Tensor) -> float:
+    return edge_strength(np.stack([to_pixels(crop) for crop in crops]))
+
+
 def _autoencoder(model: nn.Module) -> FrameAutoencoder:
     return cast("FrameAutoencoder", model.get_submodule("autoencoder"))
-
-
-def _drawn(autoencoder: FrameAutoencoder, latents: Tensor) -> Tensor:
-    """Crops (B, 3, S, S), about -1..1, of normalised latents."""
-    mean, std = (
-        value.view(1, -1, 1, 1) for value in (autoencoder.latent_mean, autoencoder.latent_std)
-    )
-    return autoencoder.decode_raw(latents * std + mean).float()
 
 
 def _read(record: Record) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ from idvid.training.pool import Draws
 from idvid.training.records import Record, record_path, write_record
 from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.teacher import Teacher, frozen_parts, grid_of
-from idvid.training.video_batch import finish_batch, gather_batch, read_cached
+from idvid.training.video_batch import ON_HOST, finish_batch, gather_batch, read_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,9 +127,7 @@ def finish_shards(job: FinishJob, worker: int = 0) -> None:
 def write_finished(shard: Record, cached: Record, path: Path, finisher: Finisher) -> None:
     """Let the student finish the clips of one shard; all draws follow from the shard's name."""
     device = next(finisher.student.parameters()).device
-    clips = {
-        name: value.to(device) for name, value in read_cached(cached, finisher.tokenizer).items()
-    }
+    clips = placed(read_cached(cached, finisher.tokenizer), device)
     made = torch.zeros_like(clips["latents"])
     seed = int.from_bytes(hashlib.sha256(path.name.split(".")[0].encode()).digest()[:4], "big")
     is_fast = runtime.is_fast_in_bf16(device.type)
@@ -142,9 +140,14 @@ def write_finished(shard: Record, cached: Record, path: Path, finisher: Finisher
     write_record(path, arrays, {})
 
 
+def placed(clips: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """On a device, but for what `gather_batch` wants to find in main memory."""
+    return {n: value if n in ON_HOST else value.to(device) for n, value in clips.items()}
+
+
 def _groups(clips: dict[str, Tensor]) -> Iterator[tuple[NDArray[np.intp], int]]:
     """Rows that show the same number of people, and the student's step that they start from."""
-    people = clips["is_person"].sum(1).cpu().numpy()
+    people = clips["is_person"].sum(1).numpy()
     for count, (half, first) in product(range(1, MAX_PEOPLE + 1), enumerate(_FIRST_STEPS)):
         rows = np.flatnonzero(people == count)[half :: len(_FIRST_STEPS)]
         if len(rows):

@@ -1,4 +1,4 @@
-"""How pictures look beside true ones, but for what each pixel is: features and edges.
+"""How far pictures are from true ones in the features of a face network, not pixel by pixel.
 
 The features are the conditioning face backbone's (learned perceptual distance, Zhang et al. 2018);
 the judge never takes part in training.
@@ -37,12 +37,6 @@ def feature_distance(backbone: FaceBackbone, drawn: Tensor, true: Tensor) -> Ten
         wanted = list(_features(backbone, true))
     pairs = zip(_features(backbone, drawn), wanted, strict=True)
     return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).sum(0)
-
-
-def edges(pictures: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels (..., H, W), across plus down: a scalar."""
-    across = (pictures[..., 1:] - pictures[..., :-1]).abs().mean()
-    return across + (pictures[..., 1:, :] - pictures[..., :-1, :]).abs().mean()
 
 
 def _features(backbone: FaceBackbone, pictures: Tensor) -> Iterator[Tensor]:

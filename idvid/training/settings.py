@@ -76,6 +76,11 @@ class AutoencoderSettings:
     latent_noise: float = 0.1  # of the latents' deviation, at most
     latent_penalty: float = 2e-4  # on the mean squared latent
 
+    @property
+    def config(self) -> dict[str, object]:
+        """The sizes of the part."""
+        return {"latent_channels": self.latent_channels, "widths": self.widths}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSettings:
