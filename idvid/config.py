@@ -49,6 +49,7 @@ class IdentityParts:
     regions: bool = True  # the face masks of identity attention
     anchors: bool = True  # the references laid on the face plan
     reenactment: bool = True  # their faces turned and moved as planned
+    matte: bool = True  # without what is behind the people on them
     separate_references: bool = True  # False: averaged before they are read, as in the article
 
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from idvid.models.checkpoint import (
+    MATTE,
     PART_CLASSES,
     REENACTOR,
     STUDENT,
@@ -60,8 +61,9 @@ def assemble(new: Path, old: Path) -> BundledModel:
     student = (new if (new / STUDENT).is_dir() else taught) / STUDENT
     if student.is_dir():
         parts[STUDENT] = load_part(STUDENT, student)
-    if home(REENACTOR).is_dir():
-        parts[REENACTOR] = load_part(REENACTOR, home(REENACTOR))
+    for name in (REENACTOR, MATTE):
+        if home(name).is_dir():
+            parts[name] = load_part(name, home(name))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(home("tokenizer"))
     return BundledModel(**parts, tokenizer=tokenizer)
 

@@ -15,8 +15,9 @@ import torch
 from torch.nn import functional
 
 from idvid import runtime
+from idvid.models.face_crops import HEAD, face_crops, on_crop, sampled
 from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
-from idvid.models.face_reenactor import face_crops, on_crop, sampled, wanted
+from idvid.models.face_reenactor import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 # Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
 # more of its likeness than one that only moves (docs/log.md).
 TURNED = 0.25
+# How far a cut-out reaches from the face: standard deviations to the side, up and down, in face widths.
+# All of the hair, and of the clothes, which the prompt may want changed, less and less.
+_HEAD_SIDE, _HEAD_UP, _HEAD_DOWN = 1.0, 1.0, 0.7
 _FAVOUR = 0.01  # of the favourite photo: squared face units, summed over the landmarks
 
 
@@ -54,6 +58,7 @@ class PlannedFaces:
 class _Photo(NamedTuple):
     image: Tensor  # (3, h, w)
     landmarks: Tensor  # (5, 2) px
+    matte: Tensor | None  # (1, S, S)
 
 
 @torch.no_grad()
@@ -87,7 +92,8 @@ def anchor_frames(
         change = None if reenactor is None else _change(reenactor, pictures, picks, faces)
         for reference in sorted(set(picks.tolist())):
             chosen = torch.nonzero(picks == reference).flatten()
-            photo = _Photo(pictures.images[reference], pictures.landmarks[reference])
+            matte = None if pictures.mattes is None else pictures.mattes[reference]
+            photo = _Photo(pictures.images[reference], pictures.landmarks[reference], matte)
             maps = None if change is None else change[chosen]
             laid, mask = _lay(photo, faces.landmarks[chosen], maps, pixels)
             mask = mask.view(-1, 1, height, width)
@@ -152,13 +158,27 @@ def _lay(
         grid = on_crop(face_uv)[:, None]
         maps = functional.grid_sample(change, grid, align_corners=False)[:, :, 0]
     flow, paint, colour = maps.split((2, 1, 3), dim=1)
-    source = in_picture(face_uv + flow.transpose(1, 2), *face_frame(photo.landmarks))
+    looked_up = face_uv + flow.transpose(1, 2)
+    source = in_picture(looked_up, *face_frame(photo.landmarks))
     laid = sampled(photo.image.expand(len(landmarks), -1, -1, -1), source)
     laid = laid + paint * (colour - laid)
     size = (photo.image.shape[2], photo.image.shape[1])
     extent = runtime.sent(size, source.device, source.dtype)
     inside = ((source > -0.5) & (source < extent - 0.5)).all(-1)
-    return laid, (-0.5 * region_distance(face_uv)).exp() * inside
+    return laid, _reach(face_uv, looked_up, photo.matte) * inside
+
+
+def _reach(face_uv: Tensor, looked_up: Tensor, matte: Tensor | None) -> Tensor:
+    """How much of a photo is laid at places (n, P, 2), read from `looked_up` on the photo: (n, P)."""
+    if matte is None:
+        return (-0.5 * region_distance(face_uv)).exp()
+    spread = (_HEAD_SIDE, _HEAD_UP, _HEAD_DOWN)
+    share = functional.grid_sample(
+        matte.expand(len(face_uv), -1, -1, -1),
+        on_crop(looked_up, HEAD)[:, None],
+        align_corners=False,
+    )[:, 0, 0]
+    return share * (-0.5 * region_distance(face_uv, spread)).exp()
 
 
 def _pixels(height: int, width: int, device: torch.device) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +10,7 @@ from einops import rearrange
 from torch.nn import functional
 
 from idvid.faces.align import arcface_chips, head_crops
+from idvid.models.face_crops import HEAD, face_crops
 from idvid.models.face_plan import face_frame
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from idvid.models.autoencoder import FrameAutoencoder
     from idvid.models.face_backbone import FaceBackbone
+    from idvid.models.head_matte import HeadMatte
 
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
@@ -34,6 +36,16 @@ class ReferencePictures:
 
     images: tuple[Tensor, ...]  # R photos (3, H, W), -1..1 RGB
     landmarks: Tensor  # (R, 5, 2) px, dlib's order
+    mattes: Tensor | None = None  # (R, 1, S, S) 0..1 of the heads; None: all of a photo is laid
+
+    def of(self, indices: Sequence[int]) -> ReferencePictures:
+        """Some of the photos."""
+        picked = list(indices)
+        return ReferencePictures(
+            images=tuple(self.images[index] for index in picked),
+            landmarks=self.landmarks[picked],
+            mattes=None if self.mattes is None else self.mattes[picked],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,19 @@ def reference_pictures(
         images.append(image)
         points.append(point)
     return ReferencePictures(images=tuple(images), landmarks=torch.stack(points))
+
+
+@torch.no_grad()
+def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePictures:
+    """The same photos with mattes of their people; without a matting network as they are."""
+    if matte is None:
+        return pictures
+    size = matte.config["size_px"]
+    heads = [
+        face_crops(image[None], points[None], size, HEAD)
+        for image, points in zip(pictures.images, pictures.landmarks, strict=True)
+    ]
+    return replace(pictures, mattes=matte(torch.cat(heads)))
 
 
 @torch.no_grad()

@@ -15,39 +15,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
+from idvid.models.convolutions import ResidualBlock, grow, shrink, zero
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 SPATIAL_FACTOR = 8
-
-
-class ResidualBlock(nn.Module):
-    """Pre-activation residual block: norm, SiLU, 3x3, SiLU, 3x3 (He et al. 2016)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        _zero(self.second)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map (B, width, H, W) to the same shape."""
-        inner = self.first(functional.silu(self.norm(hidden)))
-        return hidden + self.second(functional.silu(inner))
-
-
-def _zero(layer: nn.Module) -> None:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
-def _shrink(width_in: int, width_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(width_in * 4, width_out, 1))
-
-
-def _grow(width_in: int, width_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width_in, width_out * 4, 1), nn.PixelShuffle(2))
 
 
 class FrameAutoencoder(ModelMixin, ConfigMixin):
@@ -70,11 +43,11 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
         self.linear_encode = nn.Conv2d(3, latent_channels, SPATIAL_FACTOR, SPATIAL_FACTOR)
         self.linear_decode = nn.ConvTranspose2d(latent_channels, 3, SPATIAL_FACTOR, SPATIAL_FACTOR)
         self.encoder = nn.Sequential(
-            _shrink(3, half),
+            shrink(3, half),
             *(ResidualBlock(half) for _ in range(encoder_blocks[0])),
-            _shrink(half, quarter),
+            shrink(half, quarter),
             *(ResidualBlock(quarter) for _ in range(encoder_blocks[1])),
-            _shrink(quarter, eighth),
+            shrink(quarter, eighth),
             *(ResidualBlock(eighth) for _ in range(encoder_blocks[2])),
             nn.SiLU(),
             nn.Conv2d(eighth, latent_channels, 1),
@@ -82,16 +55,16 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
         self.decoder = nn.Sequential(
             nn.Conv2d(latent_channels, eighth, 3, padding=1),
             *(ResidualBlock(eighth) for _ in range(decoder_blocks[2])),
-            _grow(eighth, quarter),
+            grow(eighth, quarter),
             *(ResidualBlock(quarter) for _ in range(decoder_blocks[1])),
-            _grow(quarter, half),
+            grow(quarter, half),
             *(ResidualBlock(half) for _ in range(decoder_blocks[0])),
             nn.SiLU(),
             nn.Conv2d(half, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        _zero(self.encoder[-1])
-        _zero(self.decoder[-2])
+        zero(self.encoder[-1])
+        zero(self.decoder[-2])
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 

@@ -2,7 +2,8 @@
 
 A folder holds one sub-folder per part, each with `config.json` and safetensors in shards of less
 than 9 MB, a `tokenizer` folder and `model_index.json`. Weights are half precision on disk. The
-few-step student of the video transformer and the reenactor are parts that a model may lack.
+few-step student of the video transformer, the reenactor and the head matte are parts that a model may
+lack.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.face_backbone import FaceBackbone
 from idvid.models.face_planner import FacePlanner
 from idvid.models.face_reenactor import FaceReenactor
+from idvid.models.head_matte import HeadMatte
 from idvid.models.identity_bank import MultiCharacterIdentityBank
 from idvid.models.identity_encoder import IdentityEncoder
 from idvid.models.prompt_encoder import PromptEncoder
@@ -41,8 +43,12 @@ PART_CLASSES: dict[str, Any] = {
     "planner_prompt_encoder": PromptEncoder,
 }
 
-STUDENT, REENACTOR = "transformer_few", "reenactor"
-_OPTIONAL: dict[str, Any] = {STUDENT: VideoTransformer, REENACTOR: FaceReenactor}
+STUDENT, REENACTOR, MATTE = "transformer_few", "reenactor", "matte"
+_OPTIONAL: dict[str, Any] = {
+    STUDENT: VideoTransformer,
+    REENACTOR: FaceReenactor,
+    MATTE: HeadMatte,
+}
 ALL_CLASSES = PART_CLASSES | _OPTIONAL
 
 
@@ -61,6 +67,7 @@ class BundledModel:
     tokenizer: PreTrainedTokenizerFast
     transformer_few: VideoTransformer | None = None  # distilled: few steps, no guidance
     reenactor: FaceReenactor | None = None  # turns and moves the faces on photos
+    matte: HeadMatte | None = None  # tells people on photos from what is behind them
 
     def parts(self) -> dict[str, ModelMixin]:
         """The trained parts by name; those that a model may lack only if they are there."""

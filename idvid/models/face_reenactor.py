@@ -16,21 +16,13 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
-from idvid import runtime
-from idvid.models.face_plan import (
-    NUM_EXPRESSION,
-    NUM_LANDMARKS,
-    face_frame,
-    in_picture,
-    pose_residual,
-    standardised,
-    template,
-)
+from idvid.models.convolutions import grow, shrink
+from idvid.models.face_crops import crop_grid, on_crop
+from idvid.models.face_plan import NUM_EXPRESSION, NUM_LANDMARKS, pose_residual, standardised
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SIDE, CENTRE_V = 1.6, 0.12  # of the crop, in widths of dlib's face box
 _POSE_GAIN = 4.0  # brings residuals to about unit spread
 _TOLD = 4 * NUM_LANDMARKS + NUM_EXPRESSION
 _FLOW_GAIN = 0.2  # face widths of flow that an output of 1 stands for
@@ -62,13 +54,13 @@ class FaceReenactor(ModelMixin, ConfigMixin):
         )
         self.enter = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, fine, 3, padding=1))
         self.fine_in = _Block(fine, code)
-        self.shrink = _shrink(fine, middle)
+        self.shrink = shrink(fine, middle)
         self.middle_in = _Block(middle, code)
-        self.shrink_again = _shrink(middle, coarse)
+        self.shrink_again = shrink(middle, coarse)
         self.coarse = nn.ModuleList([_Block(coarse, code) for _ in range(2)])
-        self.grow = _grow(coarse, middle)
+        self.grow = grow(coarse, middle)
         self.middle_out = _Block(middle, code)
-        self.grow_again = _grow(middle, fine)
+        self.grow_again = grow(middle, fine)
         self.fine_out = _Block(fine, code)
         last = nn.Conv2d(fine, 24, 3, padding=1)
         self.leave = nn.Sequential(last, nn.PixelShuffle(2))
@@ -120,14 +112,6 @@ class _Block(nn.Module):
         return hidden + self.second(functional.silu(inner * (1 + scale) + shift))
 
 
-def _shrink(width_in: int, width_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * width_in, width_out, 1))
-
-
-def _grow(width_in: int, width_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width_in, 4 * width_out, 1), nn.PixelShuffle(2))
-
-
 def wanted(source: Tensor, target: Tensor, expression: Tensor, turned: float = 1.0) -> Tensor:
     """What a reenactor is told: (N, F).
 
@@ -141,12 +125,6 @@ def wanted(source: Tensor, target: Tensor, expression: Tensor, turned: float = 1
     return torch.cat([here, torch.lerp(here, there, turned), standardised(expression)], dim=1)
 
 
-def face_crops(images: Tensor, landmarks: Tensor, size_px: int) -> Tensor:
-    """Faces laid upright: (N, 3, S, S) of pictures (N, 3, H, W) with landmarks (N, 5, 2) px."""
-    places = in_picture(crop_grid(size_px, images), *face_frame(landmarks))
-    return sampled(images, places).unflatten(-1, (size_px, size_px))
-
-
 def reenacted(crops: Tensor, change: Reenactment) -> Tensor:
     """The changed faces (N, 3, S, S)."""
     size = crops.shape[-1]
@@ -158,33 +136,6 @@ def reenacted(crops: Tensor, change: Reenactment) -> Tensor:
         padding_mode="border",
     )
     return warped + change.mask * (change.colour - warped)
-
-
-def crop_grid(size_px: int, like: Tensor) -> Tensor:
-    """Face coordinates (S * S, 2) of a crop's pixels, row by row."""
-    steps = ((torch.arange(size_px, device=like.device) + 0.5) / size_px - 0.5) * SIDE
-    v, u = torch.meshgrid(steps + CENTRE_V, steps, indexing="ij")
-    return torch.stack([u, v], dim=-1).flatten(0, 1)
-
-
-def crop_landmarks(size_px: int, like: Tensor) -> Tensor:
-    """Where a crop shows the landmarks of dlib's mean face: (5, 2) px."""
-    return (on_crop(template(like)) + 1) * (size_px / 2) - 0.5
-
-
-def on_crop(face_uv: Tensor) -> Tensor:
-    """Face coordinates (..., 2) as `grid_sample` reads them on a crop: -1..1."""
-    return (face_uv - runtime.sent([0.0, CENTRE_V], face_uv.device, face_uv.dtype)) * (2 / SIDE)
-
-
-def sampled(images: Tensor, places: Tensor) -> Tensor:
-    """Colours (N, C, P) of pictures (N, C, H, W) at places (N, P, 2) px; the edge goes on outside."""
-    size = (images.shape[-1], images.shape[-2])
-    extent = runtime.sent(size, places.device, places.dtype)
-    grid = (places + 0.5) / extent * 2 - 1
-    return functional.grid_sample(
-        images, grid[:, None], align_corners=False, padding_mode="border"
-    )[:, :, 0]
 
 
 def _fade(size_px: int, like: Tensor) -> Tensor:

@@ -61,7 +61,8 @@ def cover(frame: Frame, layer: NDArray, middle: tuple[float, float]) -> Frame:
         return frame
     part = moved[rows, start - first : end - first]
     opacity = part[..., 3:]
-    image, face, owner = frame.image.copy(), frame.face.copy(), frame.owner.copy()
+    image, face = frame.image.copy(), frame.face.copy()
+    owner, covered = frame.owner.copy(), frame.covered.copy()
     under = (image[:, start:end] / 255.0) ** 2.2
     mixed = np.clip(part[..., :3] + (1 - opacity) * under, 0, 1)
     encoded = SRGB[np.round(mixed * (len(SRGB) - 1)).astype(int)]
@@ -69,7 +70,8 @@ def cover(frame: Frame, layer: NDArray, middle: tuple[float, float]) -> Frame:
     hidden = opacity[..., 0] > HALF_HIDDEN
     face[:, start:end][hidden] = 0
     owner[:, start:end][hidden] = 0
-    return Frame(image, face, owner)
+    covered[:, start:end] *= 1 - opacity[..., 0]
+    return Frame(image, face, owner, covered)
 
 
 def _plant(grid: Grid, rng: Generator) -> Layer:

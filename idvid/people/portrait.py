@@ -40,6 +40,7 @@ class Portrait:
     image: NDArray[np.uint8]  # (S, S, 3) RGB
     landmarks: NDArray[np.float32]  # (5, 2) px, dlib's order
     face_mask: NDArray[np.bool_]  # (S, S) face, eyes, mouth, beard, glasses
+    matte: NDArray[np.float32]  # (S, S) 0..1 share of the pixel that shows the person
 
 
 def render_portrait(
@@ -83,6 +84,7 @@ def render_portrait(
         image=frame.image,
         landmarks=landmarks_px(person, motion, [camera])[0],
         face_mask=frame.face > 0,
+        matte=frame.covered,
     )
 
 

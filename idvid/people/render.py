@@ -43,6 +43,7 @@ class Frame(NamedTuple):
     image: NDArray[np.uint8]  # (H, W, 3) RGB
     face: NDArray[np.uint8]  # (H, W) person 1..n where face, eyes, mouth, beard or glasses are
     owner: NDArray[np.uint8]  # (H, W) person 1..n
+    covered: NDArray[np.float32]  # (H, W) 0..1 share of the pixel that shows people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -157,7 +158,7 @@ def render_frame(
     image = np.empty((height, width, 3), np.uint8)
     develop(canvas, view.background, (*view.corner, view.step), SRGB, image)
     face = np.where(np.isin(canvas.part, FACE_PARTS), canvas.owner, 0).astype(np.uint8)
-    return Frame(image, face, canvas.owner)
+    return Frame(image, face, canvas.owner, canvas.covered)
 
 
 def _shadow(person: Person, posed: Posed, stage: Stage) -> DepthMap:

@@ -21,10 +21,11 @@ from idvid.config import MAX_SEED
 from idvid.errors import ModelError
 from idvid.hub import local_path
 from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
-from idvid.models.checkpoint import PART_CLASSES, REENACTOR, STUDENT, BundledModel
+from idvid.models.checkpoint import MATTE, PART_CLASSES, REENACTOR, STUDENT, BundledModel
 from idvid.models.face_backbone import FaceBackbone  # noqa: TC001 - diffusers reads annotations
 from idvid.models.face_planner import FacePlanner  # noqa: TC001
 from idvid.models.face_reenactor import FaceReenactor  # noqa: TC001
+from idvid.models.head_matte import HeadMatte  # noqa: TC001
 from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
@@ -76,7 +77,7 @@ BUNDLED = Path(__file__).parents[1] / "weights" / "mini"
 class IdVidPipeline(DiffusionPipeline):
     """Videos of several people who keep their faces, from the bundled kind of model."""
 
-    _optional_components: ClassVar = [STUDENT, REENACTOR]
+    _optional_components: ClassVar = [STUDENT, REENACTOR, MATTE]
 
     def __init__(  # noqa: PLR0913, PLR0917 - diffusers registers components by the names of these arguments
         self,
@@ -91,10 +92,12 @@ class IdVidPipeline(DiffusionPipeline):
         tokenizer: PreTrainedTokenizerFast,
         transformer_few: VideoTransformer | None = None,
         reenactor: FaceReenactor | None = None,
+        matte: HeadMatte | None = None,
     ) -> None:
         super().__init__()
         parts = {name: value for name, value in locals().items() if name in PART_CLASSES}
-        parts |= {"tokenizer": tokenizer, STUDENT: transformer_few, REENACTOR: reenactor}
+        parts |= {"tokenizer": tokenizer, STUDENT: transformer_few}
+        parts |= {REENACTOR: reenactor, MATTE: matte}
         self.register_modules(**parts)
         self.model = BundledModel(**parts)
         self.backend = MINI if transformer_few is None else MINI_FEW

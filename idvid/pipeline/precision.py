@@ -28,7 +28,7 @@ def freeze(model: BundledModel) -> None:
     """
     for part in model.parts().values():
         part.eval().requires_grad_(False)
-    for part in (model.autoencoder, model.reenactor):
+    for part in (model.autoencoder, model.reenactor, model.matte):
         if part is not None:
             nn.Module.to(part, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - in place
     if not runtime.has_fast_bf16():

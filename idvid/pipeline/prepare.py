@@ -9,7 +9,7 @@ import torch
 
 from idvid.conditioning.anchors import blank_latents
 from idvid.conditioning.identity import identity_memory
-from idvid.conditioning.references import reference_features, reference_pictures
+from idvid.conditioning.references import cut_out, reference_features, reference_pictures
 from idvid.conditioning.text import compile_prompt, encode_prompt, encode_words, slot_ids
 from idvid.config import ALL_PARTS
 from idvid.models.prompt_encoder import PAD_ID
@@ -81,8 +81,9 @@ def prepare_scene(
     slots = torch.arange(len(scene.characters))[None]
     names = slot_ids(model.tokenizer)[slots]
     both = torch.cat([ids, torch.full_like(ids, PAD_ID)])
+    matte = model.matte if parts.matte else None
     pictures = tuple(
-        reference_pictures([r.image for r in own], [r.face.landmarks for r in own])
+        cut_out(reference_pictures([r.image for r in own], [r.face.landmarks for r in own]), matte)
         for own in references
     )
     features = [reference_features(p, model.backbone, model.autoencoder) for p in pictures]

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
-STAGES = ("autoencoder", "backbone", "reenactor", "video", "distil", "decoder", "planner")
+STAGES = (
+    "autoencoder",
+    "backbone",
+    "reenactor",
+    "matte",
+    "video",
+    "distil",
+    "decoder",
+    "planner",
+)
 WITH_IDENTITY_LOSS = ("video", "all", "adapter")
 CHOICES = ("data", *STAGES, "all", "adapter")
 _ENDLESS = 10_000_000  # steps
@@ -68,6 +77,7 @@ def settings_of(args: argparse.Namespace) -> TrainingSettings:
     counted = {
         "backbone": "num_face_shards",
         "reenactor": "num_series_shards",
+        "matte": "num_cutout_shards",
         "planner": "num_trace_shards",
     }
     changes = {counted.get(args.stage, "num_shards"): args.shards, "workers": args.workers}

@@ -19,10 +19,11 @@ from idvid import runtime
 from idvid.conditioning.anchors import PlannedFaces, anchor_frames, encode_anchors
 from idvid.conditioning.references import (
     ReferencePictures,
+    cut_out,
     reference_features,
     reference_pictures,
 )
-from idvid.models.checkpoint import REENACTOR, load_part
+from idvid.models.checkpoint import MATTE, REENACTOR, load_part
 from idvid.training.feeder import clip_jobs, derive_shards
 from idvid.training.pool import to_signed
 from idvid.training.records import Record, record_path, write_record
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from idvid.models.autoencoder import FrameAutoencoder
     from idvid.models.face_backbone import FaceBackbone
     from idvid.models.face_reenactor import FaceReenactor
+    from idvid.models.head_matte import HeadMatte
     from idvid.training.settings import DataSettings
 
 FORMAT = 4
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 _FROZEN = ("autoencoder", "backbone")
+OPTIONAL_FROZEN = (REENACTOR, MATTE)
 _DECODERS = ("decoder.", "linear_decode.")  # of the autoencoder
 _CLIP_ARRAYS = (
     "frames",
@@ -61,6 +64,7 @@ class FrozenModels:
     autoencoder: FrameAutoencoder
     backbone: FaceBackbone
     reenactor: FaceReenactor | None = None
+    matte: HeadMatte | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +72,19 @@ class CacheJob:
     """What the encoding worker makes."""
 
     folder: Path  # of the shards
-    models: Path  # with sub-folders autoencoder, backbone and, where there is one, reenactor
+    models: Path  # with sub-folders autoencoder, backbone and, where there are any, OPTIONAL_FROZEN
     data: DataSettings
 
 
 def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModels:
-    """Load the autoencoder, the face backbone and, where there is one, the reenactor.
+    """Load the autoencoder, the face backbone and, where there are any, reenactor and head matte.
 
     Raises:
         ModelError: one is missing; train it first.
     """
-    target, has_reenactor = torch.device(device), (models / REENACTOR / "config.json").exists()
-    names = (*_FROZEN, REENACTOR) if has_reenactor else _FROZEN
+    target = torch.device(device)
+    stored = [n for n in OPTIONAL_FROZEN if (models / n / "config.json").exists()]
+    names = (*_FROZEN, *stored)
     parts = {name: nn.Module.to(load_part(name, models / name), target) for name in names}
     return FrozenModels(**parts)  # pyright: ignore[reportArgumentType] - each the class of its name
 
@@ -87,7 +92,7 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
 def derivative_name(models: Path) -> str:
     """Name of the shards' derivatives made with these weights; the decoder's make no difference."""
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    for name in (*_FROZEN, REENACTOR):
+    for name in (*_FROZEN, *OPTIONAL_FROZEN):
         for path in sorted((models / name).glob("*.safetensors")):
             for key, tensor in sorted(load_file(path).items()):
                 if not key.startswith(_DECODERS):
@@ -127,7 +132,9 @@ def _encode_clip(
     landmarks = torch.from_numpy(clip["landmarks"]).to(device)
     visible = torch.from_numpy(clip["visible"]).to(device)
     pictures = [
-        _pictures(clip["references"][c], clip["reference_landmarks"][c], device)
+        cut_out(
+            _pictures(clip["references"][c], clip["reference_landmarks"][c], device), frozen.matte
+        )
         if present
         else None
         for c, present in enumerate(clip["is_person"].tolist())
@@ -211,15 +218,10 @@ def _choose(pictures: Sequence[ReferencePictures | None], rng: np.random.Generat
 def _subset(
     pictures: Sequence[ReferencePictures | None], chosen: np.ndarray
 ) -> list[ReferencePictures | None]:
-    subset: list[ReferencePictures | None] = []
-    for item, row in zip(pictures, chosen, strict=True):
-        indices = [int(index) for index in row if index >= 0]
-        if item is None:
-            subset.append(None)
-            continue
-        images = tuple(item.images[index] for index in indices)
-        subset.append(ReferencePictures(images=images, landmarks=item.landmarks[indices]))
-    return subset
+    return [
+        None if item is None else item.of([int(index) for index in row if index >= 0])
+        for item, row in zip(pictures, chosen, strict=True)
+    ]
 
 
 def _half(values: Tensor) -> np.ndarray:

@@ -30,6 +30,7 @@ _KINDS = {
     "autoencoder": ("clips",),
     "backbone": ("faces",),
     "reenactor": ("series",),
+    "matte": ("cutouts",),
     "video": ("clips",),
     "distil": ("clips",),
     "decoder": ("clips",),
@@ -161,6 +162,14 @@ def _reenactor(call: TrainingRun, feeder: Feeder) -> Stage:
     return ReenactorStage(call.settings, series, call.starts, call.device)
 
 
+def _matte(call: TrainingRun, feeder: Feeder) -> Stage:
+    from idvid.training.matte_stage import MatteStage
+
+    cutouts, data = call.shards / "cutouts", call.settings.data
+    _await(feeder, cutouts, "", min(data.wait_for_shards, data.num_cutout_shards))
+    return MatteStage(call.settings, cutouts, call.starts, call.device)
+
+
 def _video(call: TrainingRun, feeder: Feeder) -> Stage:
     from idvid.training.video_stage import VideoStage
 
@@ -231,12 +240,12 @@ def _take_shipped(call: TrainingRun) -> None:
     """
     import shutil
 
-    for name in ("autoencoder", "backbone", "reenactor"):
+    for name in ("autoencoder", "backbone", "reenactor", "matte"):
         if (call.model / name).exists():
             continue
         if (_SHIPPED / name).exists():
             shutil.copytree(_SHIPPED / name, call.model / name)
-        elif name != "reenactor":  # without one photos are laid as they are
+        elif name not in ("reenactor", "matte"):  # without them photos are laid as they are
             message = f"The video stage needs the part '{name}'; train the stage '{name}' first."
             raise ModelError(message)
 
@@ -245,6 +254,7 @@ _BUILDERS = {
     "autoencoder": _autoencoder,
     "backbone": _backbone,
     "reenactor": _reenactor,
+    "matte": _matte,
     "video": _video,
     "distil": _distil,
     "decoder": _decoder,

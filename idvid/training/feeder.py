@@ -20,6 +20,7 @@ from idvid.training.records import clear_partials, record_names, record_path
 from idvid.training.shards import (
     ShardJob,
     write_clips,
+    write_cutouts,
     write_faces,
     write_series,
     write_traces,
@@ -39,7 +40,7 @@ _POLL_S = 2.0
 MIN_FREE_BYTES = 3_000_000_000  # four checkpoints of the largest preset
 _FACE_VALIDATION = 2  # shards of held-out faces, and of series
 
-KINDS = ("clips", "faces", "series", "traces")
+KINDS = ("clips", "faces", "series", "cutouts", "traces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,11 @@ def make_shards(job: FeederJob, worker: int = 0, workers: int = 1) -> None:
             _jobs(_FACE_VALIDATION, data.num_series_shards),
             job.folder / "series",
             write_series,
+        ),
+        "cutouts": (
+            _jobs(_FACE_VALIDATION, data.num_cutout_shards),
+            job.folder / "cutouts",
+            write_cutouts,
         ),
         "traces": (_jobs(1, data.num_trace_shards), job.folder / "traces", write_traces),
     }
@@ -119,7 +125,7 @@ class Feeder:
     def start_rendering(self, job: FeederJob) -> None:
         """Start the renderers."""
         clear_partials(job.folder)
-        for kind in ("faces", "series", "traces"):
+        for kind in KINDS[1:]:
             clear_partials(job.folder / kind)
         for worker in range(job.data.workers):
             self.start(make_shards, job, worker, job.data.workers)

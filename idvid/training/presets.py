@@ -11,6 +11,7 @@ from idvid.training.settings import (
     DataSettings,
     DecoderSettings,
     DistilSettings,
+    MatteSettings,
     OptimiserSettings,
     PlannerSettings,
     ReenactorSettings,
@@ -31,6 +32,11 @@ CPU = TrainingSettings(
     reenactor=ReenactorSettings(
         optimiser=OptimiserSettings(
             num_steps=8_000, batch_size=32, learning_rate=1e-3, warmup_steps=100, decay_share=0.75
+        )
+    ),
+    matte=MatteSettings(
+        optimiser=OptimiserSettings(
+            num_steps=4_000, batch_size=32, learning_rate=2e-3, warmup_steps=100, decay_share=0.75
         )
     ),
     video=VideoSettings(
@@ -114,6 +120,11 @@ H200 = TrainingSettings(
             warmup_steps=100,
             decay_share=0.75,
             sheet_minutes=0.5,
+        )
+    ),
+    matte=MatteSettings(
+        optimiser=OptimiserSettings(
+            num_steps=10_000, batch_size=512, learning_rate=3e-3, minutes=1.0, sheet_minutes=0.5
         )
     ),
     video=VideoSettings(

@@ -10,14 +10,10 @@ from PIL import Image
 from torch import nn
 
 from idvid.faces.align import arcface_chips
+from idvid.models.face_crops import crop_grid, crop_landmarks, face_crops
 from idvid.models.face_plan import on_features, pose_residual, region_distance
-from idvid.models.face_reenactor import (
-    crop_grid,
-    crop_landmarks,
-    face_crops,
-    reenacted,
-    wanted,
-)
+from idvid.models.face_reenactor import reenacted, wanted
+from idvid.training.colours import recoloured
 from idvid.training.objective import picture_loss
 from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
 _MOST_PHOTOS = 3  # the best posed of so many is the source, much as with a user's photos
 _SEED = 11  # of the held-out pairs
 _HELD_OUT, _SHOWN = 96, 16
-_CONTRAST, _BRIGHTNESS, _TINT = 0.3, 0.2, 0.1
 _ARRAYS = ("frames", "landmarks", "expression")
 
 
@@ -75,7 +70,7 @@ class ReenactorStage:
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
         """Change a batch of faces into other pictures of the same people."""
         pairs = self._draw(self.pool, draws, self._settings.optimiser.batch_size)
-        source, target = _recoloured((pairs.source, pairs.target), draws)
+        source, target = recoloured((pairs.source, pairs.target), draws)
         change = cast("FaceReenactor", model)(_last(source), pairs.told)
         made = reenacted(source, change)
         picture = picture_loss(made, target, self._weight.expand(len(made), -1, -1, -1))
@@ -151,20 +146,6 @@ def _best_posed(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:
     residual = pose_residual(landmarks_N52)
     far = (residual[photos] - residual[target]).square().sum((-2, -1))
     return [photos[int(far.argmin())], target]
-
-
-def _recoloured(pictures: tuple[Tensor, Tensor], draws: Draws) -> tuple[Tensor, Tensor]:
-    """The same change of contrast, brightness and tint for both pictures of a pair."""
-    first = pictures[0]
-
-    def spread(amount: float, *shape: int) -> Tensor:
-        values = torch.rand(len(first), *shape, generator=draws.torch, device=first.device)
-        return amount * (2 * values - 1)
-
-    contrast = 1 + spread(_CONTRAST, 1, 1, 1)
-    shift = spread(_BRIGHTNESS, 1, 1, 1) + spread(_TINT, 3, 1, 1)
-    changed = [(picture * contrast + shift).clamp(-1, 1) for picture in pictures]
-    return changed[0], changed[1]
 
 
 def _weights(size_px: int, detail: float) -> Tensor:

@@ -16,6 +16,7 @@ class DataSettings:
     first_shard: int = 0  # their first number: further people for a model that has seen others
     num_validation_shards: int = 2
     num_face_shards: int = 100  # shards of very short clips of further people, for the backbone
+    num_cutout_shards: int = 100  # shards of photos with mattes, for the head matte
     num_series_shards: int = 200  # shards of people in many expressions, for the reenactor
     num_trace_shards: int = 40  # shards of landmark traces, for the planner
     clips_per_shard: int = 25
@@ -106,6 +107,17 @@ class ReenactorSettings:
     identity_weight: float = 0.2  # of the unlikeness to the wanted face, as the backbone sees it
     identity_rows: int = 12  # faces of a batch that it looks at
     paint_weight: float = 0.2  # of what is painted: colours of its own are blurred, photos are not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatteSettings:
+    """The stage of the head matte, which tells people on photos from what is behind them."""
+
+    optimiser: OptimiserSettings
+    size_px: int = 96  # side of the heads that it reads
+    backdrop_share: float = 0.6  # of the photos: another background, often with a head in it
+    coarse_share: float = 0.3  # of the batches: at half the resolution
+    misplaced: float = 0.03  # deviation of the landmarks, in face widths: detectors err
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +231,7 @@ class TrainingSettings:
     autoencoder: AutoencoderSettings
     backbone: BackboneSettings
     reenactor: ReenactorSettings
+    matte: MatteSettings
     video: VideoSettings
     distil: DistilSettings
     decoder: DecoderSettings

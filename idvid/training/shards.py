@@ -49,8 +49,10 @@ FACE_PEOPLE, FACE_REFERENCES = 3, 4
 # Numbers of face clips, whose people are in no other clip.
 _FIRST_FACE_CLIP: dict[Split, int] = {"train": 150_000, "validation": 10_000}
 SERIES_PICTURES, SERIES_PX = 12, 96
+CUTOUT_PHOTOS = 4
 # People who are in no clip and among no others' faces.
 _FIRST_SERIES: dict[Split, int] = {"train": 180_000, "validation": 10_500}
+_FIRST_CUTOUTS: dict[Split, int] = {"train": 190_000, "validation": 11_000}
 _MANY_REFERENCES, _MANY_EVERY = 8, 8  # so many photos in two of every so many shards
 
 
@@ -109,6 +111,18 @@ def write_series(folder: Path, job: ShardJob, data: DataSettings) -> None:
     write_record(record_path(folder / "series", job.name), arrays, notes)
 
 
+def write_cutouts(folder: Path, job: ShardJob, data: DataSettings) -> None:
+    """Render a shard of photos of one person each, with their mattes, and put it into the folder."""
+    first = _FIRST_CUTOUTS[job.split] + job.number * data.clips_per_shard
+    rows = [
+        _cutouts(plan_clip(job.split, first + n, 1), data.reference_px)
+        for n in range(data.clips_per_shard)
+    ]
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    notes = {"data_version": str(DATA_VERSION)}
+    write_record(record_path(folder / "cutouts", job.name), arrays, notes)
+
+
 def _write(path: Path, rows: list[dict[str, Any]], fps: float) -> None:
     captions = json.dumps([row.pop("captions") for row in rows])
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -149,6 +163,18 @@ def _series(plan: ClipPlan) -> dict[str, NDArray]:
         "frames": series.frames,  # (N, S, S, 3) uint8
         "landmarks": series.landmarks + TO_PIXEL_CENTRES,  # (N, 5, 2) px
         "expression": series.expression,  # (N, E)
+    }
+
+
+def _cutouts(plan: ClipPlan, size_px: int) -> dict[str, NDArray]:
+    """One person's photos: arrays over photos."""
+    person = build_person(plan.specs[0])
+    portraits = _portraits(person, plan_photos(plan, 0, CUTOUT_PHOTOS), size_px)
+    mattes = np.stack([portrait.matte for portrait in portraits])
+    return {
+        "frames": np.stack([portrait.image for portrait in portraits]),  # (N, S, S, 3) uint8
+        "mattes": (mattes * 255).round().astype(np.uint8),  # (N, S, S)
+        "landmarks": np.stack([p.landmarks for p in portraits]) + TO_PIXEL_CENTRES,  # (N, 5, 2) px
     }
 
 

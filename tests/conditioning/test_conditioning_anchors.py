@@ -183,3 +183,43 @@ def test_where_no_photo_is_laid_latents_are_the_blank_ones_at_the_border_too():
     assert blank[:, 0, 0].sub(blank[:, 2, 3]).abs().max() > 1e-3
     torch.testing.assert_close(anchors[0, :-1], blank)
     assert not anchors[0, -1].any()
+
+
+def left_half(size=32):
+    """A matte whose person is the left half of the crop."""
+    matte = torch.zeros(1, 1, size, size)
+    matte[..., : size // 2] = 1
+    return matte
+
+
+def cut(image, matte, points=POINTS):
+    pictures = ReferencePictures(images=(image,), landmarks=POINTS[None], mattes=matte)
+    plan = planned(points[None, None], torch.ones(1, 1, dtype=torch.bool))
+    return anchor_frames([pictures], plan, (80, 80))
+
+
+def test_what_is_behind_somebody_on_a_photo_is_not_laid():
+    frames, coverage = cut(picture(1), left_half())
+    middle = int(POINTS[:, 0].mean())
+    assert coverage[0, 0, 45, middle - 8] > 0.9
+    assert coverage[0, 0, 45, middle + 8] == 0
+    assert frames[0, 0, 45, middle + 8] == 0
+
+
+def test_a_matte_turns_with_the_photo():
+    around = POINTS.mean(0)
+    upside_down = 2 * around - POINTS
+    _, coverage = cut(picture(1), left_half(), upside_down)
+    middle = int(around[0])
+    assert coverage[0, 0, 45, middle + 8] > 0.8
+    assert coverage[0, 0, 45, middle - 8] == 0
+
+
+def test_a_cut_out_reaches_further_to_the_sides_and_up_than_a_photo_as_it_is():
+    everything = torch.ones(1, 1, 32, 32)
+    _, whole = cut(picture(1), None)
+    _, head = cut(picture(1), everything)
+    hair = (0, 0, 14, 40)
+    assert head[hair] > 1.2 * whole[hair] > 0
+    assert head[0, 0, 45, 8] > 1.2 * whole[0, 0, 45, 8] > 0
+    assert head[0, 0, 79, 40] < whole[0, 0, 79, 40]  # clothes may change

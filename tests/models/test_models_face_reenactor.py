@@ -1,4 +1,4 @@
-"""Laws of the reenactor: crops in face coordinates, changes that fade out, and its place in a model."""
+"""Laws of the reenactor: changes that fade out, and its place in a model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ import pytest
 import torch
 
 from idvid.models.checkpoint import REENACTOR, load_bundled, save_bundled, stored_names
-from idvid.models.face_plan import NUM_EXPRESSION, face_frame, in_picture, to_face
-from idvid.models.face_reenactor import (
-    SIDE,
-    FaceReenactor,
-    crop_landmarks,
-    face_crops,
-    reenacted,
-    wanted,
-)
+from idvid.models.face_plan import NUM_EXPRESSION
+from idvid.models.face_reenactor import FaceReenactor, reenacted, wanted
 from idvid.pipeline.generate import load_pipeline
 
 POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
@@ -29,24 +22,6 @@ def opened(part, seed=0):
         for value in part.parameters():
             value.add_(0.1 * torch.randn(value.shape, generator=noise))
     return part.eval().requires_grad_(False)
-
-
-def test_picture_points_and_face_coordinates_are_inverse():
-    turned = POINTS @ torch.tensor([[0.8, 0.3], [-0.3, 0.8]]) + 5
-    frame = face_frame(torch.stack([POINTS, turned]))
-    places = torch.rand(2, 7, 2, generator=torch.Generator().manual_seed(0)) * 80
-    torch.testing.assert_close(in_picture(to_face(places, *frame), *frame), places)
-
-
-def test_a_crop_does_not_depend_on_where_and_how_large_the_face_is():
-    coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-    small = torch.nn.functional.interpolate(coarse, size=96, mode="bicubic")
-    large = torch.nn.functional.interpolate(small, size=192, mode="bilinear", align_corners=False)
-    pair = [
-        face_crops(small, POINTS[None] + 8, 64),
-        face_crops(large, 2 * (POINTS[None] + 8.25), 64),
-    ]
-    torch.testing.assert_close(*pair, atol=0.03, rtol=0)
 
 
 def test_changes_fade_out_at_the_border_and_the_middle_is_free():
@@ -86,16 +61,6 @@ def test_any_size_that_divides_by_eight_is_read(size_px):
     part = FaceReenactor(size_px=size_px, widths=(8, 8, 8), code=8)
     told = wanted(POINTS[None], POINTS[None], torch.zeros(1, NUM_EXPRESSION))
     assert part(torch.zeros(1, 3, size_px, size_px), told).mask.shape[-1] == size_px
-
-
-def test_a_crop_shows_the_mean_face_upright_and_in_its_size():
-    marks = crop_landmarks(64, torch.zeros(1))
-    origin, axis = face_frame(marks)
-    assert axis.tolist() == pytest.approx([64 / SIDE, 0], abs=1e-4)
-    assert float(origin[0]) == pytest.approx(31.5, abs=1e-4)
-    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    laid = face_crops(image, marks[None], 64)
-    torch.testing.assert_close(laid, image, atol=1e-4, rtol=0)
 
 
 def test_a_share_of_the_turn_lies_between_the_two_poses():

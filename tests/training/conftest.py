@@ -18,6 +18,7 @@ from idvid.training.settings import (
     DataSettings,
     DecoderSettings,
     DistilSettings,
+    MatteSettings,
     OptimiserSettings,
     PlannerSettings,
     ReenactorSettings,
@@ -59,6 +60,7 @@ def tiny() -> TrainingSettings:
             num_shards=2,
             num_validation_shards=1,
             num_face_shards=2,
+            num_cutout_shards=2,
             num_series_shards=2,
             num_trace_shards=1,
             clips_per_shard=2,
@@ -72,6 +74,7 @@ def tiny() -> TrainingSettings:
         autoencoder=AutoencoderSettings(optimiser=optimiser(), widths=(8, 8, 16), crop_px=48),
         backbone=BackboneSettings(optimiser=optimiser(), widths=(8, 8, 8, 8), max_identities=16),
         reenactor=ReenactorSettings(optimiser=optimiser(), size_px=32),
+        matte=MatteSettings(optimiser=optimiser(), size_px=32),
         video=VideoSettings(
             optimiser=optimiser(batch_size=2),
             width=64,

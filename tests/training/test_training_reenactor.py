@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from idvid.models.checkpoint import load_part
+from idvid.training.colours import recoloured
 from idvid.training.loop import RunSettings, train
 from idvid.training.pool import Draws
 from idvid.training.records import Record, record_path
-from idvid.training.reenactor_stage import ReenactorStage, _best_posed, _recoloured
+from idvid.training.reenactor_stage import ReenactorStage, _best_posed
 from idvid.training.shards import SERIES_PICTURES, SERIES_PX
 
 
@@ -44,7 +45,7 @@ def test_the_source_is_the_best_posed_of_a_few_other_pictures():
 
 def test_both_pictures_of_a_pair_are_recoloured_alike():
     picture = torch.rand(4, 3, 8, 8) - 0.5
-    changed, also = _recoloured((picture, picture.clone()), Draws.of_step(0, 0))
+    changed, also = recoloured((picture, picture.clone()), Draws.of_step(0, 0))
     assert torch.equal(changed, also)
     assert (changed != picture).any()
 
