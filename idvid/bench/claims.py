@@ -113,6 +113,12 @@ def claims(settings: GenerationSettings, *, has_rival: bool) -> tuple[Claim, ...
             "turning and moving the photos' faces as planned shows expressions, faces stay alike",
             (EXPRESSION, FOLLOWING, LIKENESS, NEAREST),
         ),
+        _switch(
+            usual,
+            "matte",
+            "cutting people out of their photos leaves the place to the prompt and faces alike",
+            (FOLLOWING, LIKENESS, NEAREST),
+        ),
         _descriptions(usual),
         _photos(usual),
     )

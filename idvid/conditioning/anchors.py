@@ -16,7 +16,14 @@ from torch.nn import functional
 
 from idvid import runtime
 from idvid.models.face_crops import HEAD, face_crops, on_crop, sampled
-from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
+from idvid.models.face_plan import (
+    REGION_CENTRE_V,
+    face_frame,
+    in_picture,
+    pose_residual,
+    region_distance,
+    to_face,
+)
 from idvid.models.face_reenactor import wanted
 
 if TYPE_CHECKING:
@@ -31,9 +38,9 @@ if TYPE_CHECKING:
 # Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
 # more of its likeness than one that only moves (docs/log.md).
 TURNED = 0.25
-# How far a cut-out reaches from the face: standard deviations to the side, up and down, in face widths.
-# All of the hair, and of the clothes, which the prompt may want changed, less and less.
-_HEAD_SIDE, _HEAD_UP, _HEAD_DOWN = 1.0, 1.0, 0.7
+# How far from the face a cut-out is laid, in face widths: all of a head with its hair, and little of
+# the clothes, which the prompt may want changed.
+_HEAD_RADIUS = 0.9
 _FAVOUR = 0.01  # of the favourite photo: squared face units, summed over the landmarks
 
 
@@ -172,13 +179,14 @@ def _reach(face_uv: Tensor, looked_up: Tensor, matte: Tensor | None) -> Tensor:
     """How much of a photo is laid at places (n, P, 2), read from `looked_up` on the photo: (n, P)."""
     if matte is None:
         return (-0.5 * region_distance(face_uv)).exp()
-    spread = (_HEAD_SIDE, _HEAD_UP, _HEAD_DOWN)
     share = functional.grid_sample(
         matte.expand(len(face_uv), -1, -1, -1),
         on_crop(looked_up, HEAD)[:, None],
         align_corners=False,
     )[:, 0, 0]
-    return share * (-0.5 * region_distance(face_uv, spread)).exp()
+    middle = runtime.sent((0.0, REGION_CENTRE_V), face_uv.device, face_uv.dtype)
+    distance = ((face_uv - middle) / _HEAD_RADIUS).square().sum(-1)
+    return share * (-0.5 * distance.square()).exp()
 
 
 def _pixels(height: int, width: int, device: torch.device) -> Tensor:

@@ -37,7 +37,7 @@ _EXPRESSION_SCALE = (0.34, 0.18, 0.13, 0.033, 0.26, 0.175, 0.27, 0.12, 0.062)
 FOURIER_BANDS = 4
 PLAN_FEATURES = 4 * FOURIER_BANDS + 2 * NUM_LANDMARKS + 1
 # A person in face units: standard deviations of the soft region to the side, up and down.
-REGION = (0.6, 0.6, 1.0)
+REGION_SIDE, REGION_UP, REGION_DOWN = 0.6, 0.6, 1.0
 REGION_CENTRE_V = 0.15
 # What expressions change: both eyes with their brows, and the mouth. Middle u, v and spread along u, v.
 _FEATURES = ((-0.26, -0.14, 0.16, 0.14), (0.26, -0.14, 0.16, 0.14), (0.0, 0.52, 0.2, 0.15))
@@ -121,17 +121,11 @@ def on_features(face_uv: Tensor) -> Tensor:
     return (-0.5 * offset.square().sum(-1)).exp().amax(-1)
 
 
-def region_distance(face_uv: Tensor, spread: tuple[float, float, float] = REGION) -> Tensor:
-    """Squared distance (...) of face coordinates (..., 2) from a person, in deviations.
-
-    Args:
-        face_uv: where.
-        spread: the deviations to the side, up and down, in face units.
-    """
-    across, above, below = spread
-    side = face_uv[..., 0] / across
+def region_distance(face_uv: Tensor) -> Tensor:
+    """Squared distance (...) of face coordinates (..., 2) from a person, in deviations."""
+    side = face_uv[..., 0] / REGION_SIDE
     down = face_uv[..., 1] - REGION_CENTRE_V
-    height = torch.where(down > 0, down / below, down / above)
+    height = torch.where(down > 0, down / REGION_DOWN, down / REGION_UP)
     return side.square() + height.square()
 
 

@@ -83,7 +83,7 @@ def test_the_claims_cover_the_issue_and_name_only_arms_that_they_have():
             assert comparison.better != comparison.worse
     strengths = [a.variant.settings.identity_strength for a in every["strength"].arms]
     assert tuple(strengths) == STRENGTHS
-    for part in ("separators", "slots", "regions", "anchors", "reenactment"):
+    for part in ("separators", "slots", "regions", "anchors", "reenactment", "matte"):
         on, off = (arm.variant.settings.parts for arm in every[part].arms)
         assert replace(off, **{part: True}) == on != off
     photos = [arm.variant.photos for arm in every["references"].arms]
@@ -95,8 +95,8 @@ def test_the_claims_cover_the_issue_and_name_only_arms_that_they_have():
 def test_arms_made_the_same_way_are_one_and_the_same():
     every = claims(GenerationSettings(), has_rival=False)
     variants = [arm.variant for claim in every for arm in claim.arms]
-    assert len(variants) == 34
-    assert len(set(variants)) == 26  # three photos at 1 with everything on is in every claim
+    assert len(variants) == 36
+    assert len(set(variants)) == 27  # three photos at 1 with everything on is in every claim
 
 
 def test_the_figure_shows_every_claim(tmp_path):

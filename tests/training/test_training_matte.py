@@ -34,7 +34,8 @@ def test_a_shard_holds_photos_whose_people_are_known_to_the_pixel(tiny, record):
     assert mattes.shape == (people, CUTOUT_PHOTOS, side, side)
     assert ((mattes == 0).mean() > 0.1) & ((mattes == 255).mean() > 0.2)
     landmarks = np.asarray(record.array("landmarks")).round().astype(int)
-    for matte, points in zip(mattes.reshape(-1, side, side), landmarks.reshape(-1, 5, 2)):
+    each = zip(mattes.reshape(-1, side, side), landmarks.reshape(-1, 5, 2), strict=True)
+    for matte, points in each:
         assert (matte[points[:, 1], points[:, 0]] == 255).all()  # eyes and noses are theirs
         assert (matte[0, [0, -1]] == 0).all()
 
