@@ -50,7 +50,7 @@ FACE_PEOPLE, FACE_REFERENCES = 3, 4
 _FIRST_FACE_CLIP: dict[Split, int] = {"train": 150_000, "validation": 10_000}
 SERIES_PICTURES, SERIES_PX = 12, 96
 CUTOUT_PHOTOS = 4
-# People who are in no clip and among no others' faces.
+# Their people are in nothing else.
 _FIRST_SERIES: dict[Split, int] = {"train": 180_000, "validation": 10_500}
 _FIRST_CUTOUTS: dict[Split, int] = {"train": 190_000, "validation": 11_000}
 _MANY_REFERENCES, _MANY_EVERY = 8, 8  # so many photos in two of every so many shards
@@ -106,9 +106,7 @@ def write_series(folder: Path, job: ShardJob, data: DataSettings) -> None:
     """Render a shard of people, each in many poses and expressions, and put it into the folder."""
     first = _FIRST_SERIES[job.split] + job.number * data.clips_per_shard
     rows = [_series(plan_clip(job.split, first + n, 1)) for n in range(data.clips_per_shard)]
-    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    notes = {"data_version": str(DATA_VERSION)}
-    write_record(record_path(folder / "series", job.name), arrays, notes)
+    _write_pictures(record_path(folder / "series", job.name), rows)
 
 
 def write_cutouts(folder: Path, job: ShardJob, data: DataSettings) -> None:
@@ -118,16 +116,17 @@ def write_cutouts(folder: Path, job: ShardJob, data: DataSettings) -> None:
         _cutouts(plan_clip(job.split, first + n, 1), data.reference_px)
         for n in range(data.clips_per_shard)
     ]
-    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    notes = {"data_version": str(DATA_VERSION)}
-    write_record(record_path(folder / "cutouts", job.name), arrays, notes)
+    _write_pictures(record_path(folder / "cutouts", job.name), rows)
 
 
 def _write(path: Path, rows: list[dict[str, Any]], fps: float) -> None:
     captions = json.dumps([row.pop("captions") for row in rows])
+    _write_pictures(path, rows, fps=str(fps), captions=captions)
+
+
+def _write_pictures(path: Path, rows: list[dict[str, Any]], **notes: str) -> None:
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    notes = {"fps": str(fps), "captions": captions, "data_version": str(DATA_VERSION)}
-    write_record(path, arrays, notes)
+    write_record(path, arrays, {**notes, "data_version": str(DATA_VERSION)})
 
 
 def _clip(
