@@ -16,14 +16,7 @@ from torch.nn import functional
 
 from idvid import runtime
 from idvid.models.face_crops import HEAD, face_crops, on_crop, sampled
-from idvid.models.face_plan import (
-    REGION_CENTRE_V,
-    face_frame,
-    in_picture,
-    pose_residual,
-    region_distance,
-    to_face,
-)
+from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
 from idvid.models.face_reenactor import wanted
 
 if TYPE_CHECKING:
@@ -38,9 +31,9 @@ if TYPE_CHECKING:
 # Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
 # more of its likeness than one that only moves (docs/log.md).
 TURNED = 0.25
-# How far from the face a cut-out is laid, in face widths: all of a head with its hair, and little of
-# the clothes, which the prompt may want changed.
-_HEAD_RADIUS = 0.9
+# How much larger the region is in which a cut-out is laid, as squared distances: all of the hair and what
+# a frame shows of the shoulders.
+_CUT_OUT = 2.0
 _FAVOUR = 0.01  # of the favourite photo: squared face units, summed over the landmarks
 
 
@@ -177,16 +170,15 @@ def _lay(
 
 def _reach(face_uv: Tensor, looked_up: Tensor, matte: Tensor | None) -> Tensor:
     """How much of a photo is laid at places (n, P, 2), read from `looked_up` on the photo: (n, P)."""
+    distance = region_distance(face_uv)
     if matte is None:
-        return (-0.5 * region_distance(face_uv)).exp()
+        return (-0.5 * distance).exp()
     share = functional.grid_sample(
         matte.expand(len(face_uv), -1, -1, -1),
         on_crop(looked_up, HEAD)[:, None],
         align_corners=False,
     )[:, 0, 0]
-    middle = runtime.sent((0.0, REGION_CENTRE_V), face_uv.device, face_uv.dtype)
-    distance = ((face_uv - middle) / _HEAD_RADIUS).square().sum(-1)
-    return share * (-0.5 * distance.square()).exp()
+    return share * (-0.5 * distance / _CUT_OUT).exp()
 
 
 def _pixels(height: int, width: int, device: torch.device) -> Tensor:
