@@ -10,8 +10,8 @@ from einops import rearrange
 from torch.nn import functional
 
 from idvid.faces.align import arcface_chips, head_crops
-from idvid.models.face_crops import HEAD, face_crops
-from idvid.models.face_plan import face_frame
+from idvid.models.face_crops import HEAD, crop_grid, face_crops, on_crop
+from idvid.models.face_plan import face_frame, in_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
 _CANVAS_STEP = 64  # px
+_BORDER = 0.2  # face widths over which somebody fades out whom a border cuts off
 REFERENCE_FACE_PX = 56  # finer photos are scaled down to this face width before they are warped
 
 
@@ -76,15 +77,28 @@ def reference_pictures(
 
 @torch.no_grad()
 def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePictures:
-    """The same photos with mattes of their people; without a matting network as they are."""
+    """The same photos with mattes of their people; without a matting network as they are.
+
+    A person whom a border cuts off fades out before it: what is laid has no straight edges.
+    """
     if matte is None:
         return pictures
     size = matte.config["size_px"]
-    heads = [
-        face_crops(image[None], points[None], size, HEAD)
-        for image, points in zip(pictures.images, pictures.landmarks, strict=True)
-    ]
-    return replace(pictures, mattes=matte(torch.cat(heads)))
+    photos = list(zip(pictures.images, pictures.landmarks, strict=True))
+    heads = [face_crops(image[None], points[None], size, HEAD) for image, points in photos]
+    fades = [_from_border(image, points, size) for image, points in photos]
+    return replace(pictures, mattes=matte(torch.cat(heads)) * torch.stack(fades))
+
+
+def _from_border(image: Tensor, landmarks: Tensor, size_px: int) -> Tensor:
+    """0 at the borders of a photo (3, H, W) and of its head's crop, 1 well inside: (1, S, S) of the crop."""
+    grid, frame = crop_grid(size_px, image, HEAD), face_frame(landmarks[None])
+    places = in_picture(grid, *frame)[0] + 0.5
+    extent = places.new_tensor((image.shape[2], image.shape[1]))
+    in_photo = torch.minimum(places, extent - places).amin(-1) / frame[1].norm()
+    in_crop = (1 - on_crop(grid, HEAD).abs()).amin(-1) * (HEAD.side / 2)
+    inside = torch.minimum(in_photo, in_crop)
+    return (inside / _BORDER).clamp(0, 1).view(1, size_px, size_px)
 
 
 @torch.no_grad()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
 from idvid.conditioning.references import (
     ReferencePictures,
+    cut_out,
     reference_features,
     reference_pictures,
 )
@@ -42,6 +45,30 @@ def test_features_of_a_photo_do_not_depend_on_its_neighbours(tiny_model):
     torch.testing.assert_close(many.vectors[:1], one.vectors, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(many.patches[:1], one.patches, atol=1e-5, rtol=1e-4)
     assert one.patches.shape == (1, 25, 16)
+
+
+class Everything:
+    """A matting network that takes all of a picture for the person."""
+
+    config: ClassVar = {"size_px": 48}
+
+    def __call__(self, heads):
+        return torch.ones(len(heads), 1, 48, 48)
+
+
+def test_people_are_cut_out_once_per_photo_and_fade_out_where_a_border_cuts_them_off():
+    photos = [np.full((400, 400, 3), 90, np.uint8), np.full((400, 80, 3), 90, np.uint8)]
+    points = [(POINTS + torch.tensor(moved)).numpy() for moved in ((160, 160), (0, 160))]
+    pictures = reference_pictures(photos, points)
+    assert cut_out(pictures, None) is pictures
+    wide, narrow = cut_out(pictures, Everything()).mattes[:, 0]
+    assert wide[24, 4:-4].min() > 0.99
+    for rim in (wide[0], wide[-1], wide[:, 0], wide[:, -1]):
+        assert rim.max() < 0.2  # the crop of the head ends there
+    assert narrow[24, 24] == 1
+    assert narrow[24, [2, -3]].max() == 0  # the photo ended before
+    steps = narrow.diff(dim=1).abs()
+    assert steps.max() < 0.5
 
 
 def test_mentions_become_slot_tokens_with_the_description_the_first_time():
