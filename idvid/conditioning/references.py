@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from einops import rearrange
 from torch.nn import functional
 
+from idvid import runtime
 from idvid.faces.align import arcface_chips, head_crops
 from idvid.models.face_crops import HEAD, crop_grid, face_crops, on_crop
 from idvid.models.face_plan import face_frame, in_picture
@@ -84,21 +85,25 @@ def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePi
     if matte is None:
         return pictures
     size = matte.config["size_px"]
-    photos = list(zip(pictures.images, pictures.landmarks, strict=True))
-    heads = [face_crops(image[None], points[None], size, HEAD) for image, points in photos]
-    fades = [_from_border(image, points, size) for image, points in photos]
-    return replace(pictures, mattes=matte(torch.cat(heads)) * torch.stack(fades))
+    heads: dict[int, Tensor] = {}
+    for members in _by_canvas(pictures.images):
+        images = torch.stack([_on_canvas(pictures.images[m], "replicate") for m in members])
+        crops = face_crops(images, pictures.landmarks[members], size, HEAD)
+        heads |= zip(members, crops, strict=True)
+    return replace(pictures, mattes=matte(_in_order(heads)) * _from_border(pictures, size))
 
 
-def _from_border(image: Tensor, landmarks: Tensor, size_px: int) -> Tensor:
-    """0 at the borders of a photo (3, H, W) and of its head's crop, 1 well inside: (1, S, S) of the crop."""
-    grid, frame = crop_grid(size_px, image, HEAD), face_frame(landmarks[None])
-    places = in_picture(grid, *frame)[0] + 0.5
-    extent = places.new_tensor((image.shape[2], image.shape[1]))
-    in_photo = torch.minimum(places, extent - places).amin(-1) / frame[1].norm()
+def _from_border(pictures: ReferencePictures, size_px: int) -> Tensor:
+    """0 at the borders of each photo and of its head's crop, 1 well inside: (R, 1, S, S) of the crops."""
+    landmarks = pictures.landmarks
+    grid, (origin, axis) = crop_grid(size_px, landmarks, HEAD), face_frame(landmarks)
+    places = in_picture(grid, origin, axis) + 0.5  # (R, S * S, 2)
+    sizes = [(image.shape[2], image.shape[1]) for image in pictures.images]
+    extents = runtime.sent(sizes, landmarks.device, landmarks.dtype)[:, None]
+    in_photo = torch.minimum(places, extents - places).amin(-1) / axis.norm(dim=-1)[:, None]
     in_crop = (1 - on_crop(grid, HEAD).abs()).amin(-1) * (HEAD.side / 2)
     inside = torch.minimum(in_photo, in_crop)
-    return (inside / _BORDER).clamp(0, 1).view(1, size_px, size_px)
+    return (inside / _BORDER).clamp(0, 1).view(-1, 1, size_px, size_px)
 
 
 @torch.no_grad()
@@ -134,10 +139,10 @@ def _canvas(image: Tensor) -> tuple[int, ...]:
     return tuple(-(-side // _CANVAS_STEP) * _CANVAS_STEP for side in image.shape[1:])
 
 
-def _on_canvas(image: Tensor) -> Tensor:
-    """The photo (3, H, W) with zeros to its right and below, which is what crops see outside it."""
+def _on_canvas(image: Tensor, beyond: Literal["constant", "replicate"] = "constant") -> Tensor:
+    """The photo (3, H, W), continued to its right and below as crops see it: by zeros or its edge."""
     height, width = _canvas(image)
-    return functional.pad(image, (0, width - image.shape[2], 0, height - image.shape[1]))
+    return functional.pad(image, (0, width - image.shape[2], 0, height - image.shape[1]), beyond)
 
 
 def latent_patches(crops: Tensor, autoencoder: FrameAutoencoder) -> Tensor:
