@@ -11,7 +11,7 @@ import pytest
 
 from idvid.config import GenerationSettings
 from idvid.faces.quality import check_references
-from idvid.models.checkpoint import PART_CLASSES, REENACTOR, STUDENT, load_bundled
+from idvid.models.checkpoint import MATTE, PART_CLASSES, REENACTOR, STUDENT, load_bundled
 from idvid.pipeline.generate import BUNDLED, load_pipeline
 from idvid.scene_file import read_scene
 
@@ -29,7 +29,7 @@ def test_every_part_loads_and_is_finite():
     import torch
 
     model = load_bundled(BUNDLED)
-    assert set(model.parts()) == {*PART_CLASSES, STUDENT, REENACTOR}
+    assert set(model.parts()) == {*PART_CLASSES, STUDENT, REENACTOR, MATTE}
     parts = model.parts()
     count = sum(value.numel() for value in parts["transformer"].parameters())
     assert count < MAX_PARAMETERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from idvid.bench.trial import Trial
 
 _COLUMNS, _PANEL_IN = 3, (5.0, 3.4)
+_TITLE_CHARACTERS = 56  # on one line
 _SPREAD = 0.12  # sideways distance of the measures of one arm
 
 
@@ -73,7 +75,8 @@ def _panel(axes: Axes, trial: Trial, truth: Played) -> None:
         )
     axes.set_xticks(range(len(names)), names, fontsize=8, rotation=20 if len(names) > 4 else 0)
     axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_title(trial.claim.says, fontsize=9, pad=20)  # room for the legend below it
+    title = textwrap.fill(trial.claim.says, _TITLE_CHARACTERS)
+    axes.set_title(title, fontsize=9, pad=20)  # room for the legend below it
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(

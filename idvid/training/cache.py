@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 FORMAT = 4
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
-_FROZEN = ("autoencoder", "backbone")
+FROZEN = ("autoencoder", "backbone")
 OPTIONAL_FROZEN = (REENACTOR, MATTE)
 _DECODERS = ("decoder.", "linear_decode.")  # of the autoencoder
 _CLIP_ARRAYS = (
@@ -84,7 +84,7 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
     """
     target = torch.device(device)
     stored = [n for n in OPTIONAL_FROZEN if (models / n / "config.json").exists()]
-    names = (*_FROZEN, *stored)
+    names = (*FROZEN, *stored)
     parts = {name: nn.Module.to(load_part(name, models / name), target) for name in names}
     return FrozenModels(**parts)  # pyright: ignore[reportArgumentType] - each the class of its name
 
@@ -92,7 +92,7 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
 def derivative_name(models: Path) -> str:
     """Name of the shards' derivatives made with these weights; the decoder's make no difference."""
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    for name in (*_FROZEN, *OPTIONAL_FROZEN):
+    for name in (*FROZEN, *OPTIONAL_FROZEN):
         for path in sorted((models / name).glob("*.safetensors")):
             for key, tensor in sorted(load_file(path).items()):
                 if not key.startswith(_DECODERS):

@@ -240,12 +240,14 @@ def _take_shipped(call: TrainingRun) -> None:
     """
     import shutil
 
-    for name in ("autoencoder", "backbone", "reenactor", "matte"):
+    from idvid.training.cache import FROZEN, OPTIONAL_FROZEN
+
+    for name in (*FROZEN, *OPTIONAL_FROZEN):
         if (call.model / name).exists():
             continue
         if (_SHIPPED / name).exists():
             shutil.copytree(_SHIPPED / name, call.model / name)
-        elif name not in ("reenactor", "matte"):  # without them photos are laid as they are
+        elif name in FROZEN:  # without the others photos are laid as they are
             message = f"The video stage needs the part '{name}'; train the stage '{name}' first."
             raise ModelError(message)
 

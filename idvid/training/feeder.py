@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _NICENESS = 10  # rendering yields to training where they share cores
 _POLL_S = 2.0
 MIN_FREE_BYTES = 3_000_000_000  # four checkpoints of the largest preset
-_FACE_VALIDATION = 2  # shards of held-out faces, and of series
+_FACE_VALIDATION = 2  # shards of held-out faces, series and cut-outs
 
 KINDS = ("clips", "faces", "series", "cutouts", "traces")
 

@@ -1,13 +1,16 @@
 """The head matte's stage on real photos: what it draws, that it learns, and what it writes."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from idvid.models.checkpoint import load_part
+from idvid.models.checkpoint import load_part, save_part
 from idvid.models.face_crops import HEAD, face_crops
+from idvid.models.head_matte import HeadMatte
+from idvid.training.cache import derivative_name, write_encoded
 from idvid.training.loop import RunSettings, train
 from idvid.training.matte_stage import MatteStage
 from idvid.training.pool import Draws
@@ -70,6 +73,25 @@ def test_heads_are_cut_with_their_mattes(tiny, shards, record):
     known = face_crops(photos / 255, points, size, HEAD)
     distance = (drawn.mattes[:, None] - known[None]).abs().mean((-1, -2, -3))
     assert (distance.amin(1) < 1e-4).any()
+
+
+def test_photos_are_cut_out_for_the_video_model(shards, sources, tmp_path):
+    """Of what it reads, the anchors alone are others then."""
+    torch.manual_seed(0)
+    matte = HeadMatte(size_px=32, widths=(8, 8, 8)).eval().requires_grad_(False)
+    shard, path = Record(record_path(shards, "train-00000")), tmp_path / "train-00000.cut"
+    write_encoded(shard, path, replace(sources.frozen, matte=matte))
+    cut, whole = Record(path), Record(record_path(shards, "train-00000", sources.derivative))
+    for name in ("latents", "vectors", "patches", "chosen"):
+        assert np.array_equal(cut.array(name), whole.array(name)), name
+    assert not np.array_equal(cut.array("anchors"), whole.array("anchors"))
+
+
+def test_shards_that_were_encoded_without_a_matte_are_encoded_again(folder, sources, tmp_path):
+    assert derivative_name(folder / "model") == sources.derivative
+    shutil.copytree(folder / "model", tmp_path / "model")
+    save_part(HeadMatte(size_px=32, widths=(8, 8, 8)), tmp_path / "model" / "matte")
+    assert derivative_name(tmp_path / "model") != sources.derivative
 
 
 def test_training_learns_to_cut_heads_out_and_is_written(tiny, shards, tmp_path):
