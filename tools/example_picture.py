@@ -1,7 +1,9 @@
 """Draw the README's picture: photos of a scene's people, two frames of its video, and the drift curves.
 
-python -m idvid generate SCENE.json --out RUN
-python -m tools.example_picture SCENE.json RUN docs/two_friends.webp
+    python -m idvid generate SCENE.json --out RUN
+    python -m tools.example_picture SCENE.json RUN docs/two_friends.webp
+
+The README's scene is `examples/scenes/two_friends.json`.
 """
 
 from __future__ import annotations

@@ -15,9 +15,8 @@ import sys
 from pathlib import Path
 
 from idvid.models.checkpoint import (
-    MATTE,
     PART_CLASSES,
-    REENACTOR,
+    PHOTO_PARTS,
     STUDENT,
     BundledModel,
     load_part,
@@ -61,7 +60,7 @@ def assemble(new: Path, old: Path) -> BundledModel:
     student = (new if (new / STUDENT).is_dir() else taught) / STUDENT
     if student.is_dir():
         parts[STUDENT] = load_part(STUDENT, student)
-    for name in (REENACTOR, MATTE):
+    for name in PHOTO_PARTS:
         if home(name).is_dir():
             parts[name] = load_part(name, home(name))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(home("tokenizer"))

@@ -44,6 +44,7 @@ PART_CLASSES: dict[str, Any] = {
 }
 
 STUDENT, REENACTOR, MATTE = "transformer_few", "reenactor", "matte"
+PHOTO_PARTS = (REENACTOR, MATTE)  # change photos before they are laid; each is trained alone
 _OPTIONAL: dict[str, Any] = {
     STUDENT: VideoTransformer,
     REENACTOR: FaceReenactor,

@@ -15,7 +15,7 @@ from torch.nn import functional
 from idvid.faces.align import arcface_chips
 from idvid.models.face_backbone import FACE_SIZE_PX
 from idvid.training.objective import margin_softmax
-from idvid.training.pool import ShardKind, ShardPool, to_signed
+from idvid.training.pool import both_splits, to_signed
 from idvid.training.sheets import to_pixels
 from idvid.training.stage import Rule, start_part, write_parts
 
@@ -49,13 +49,10 @@ class BackboneStage:
         self._settings = settings.backbone
         self.optimiser: OptimiserSettings = self._settings.optimiser
 
-        def pool(split: str) -> ShardPool:
-            kind = ShardKind(
-                folder=shards, split=split, derivative="", read=lambda r: read_faces(r, device)
-            )
-            return ShardPool(kind, settings.data.shards_in_memory, device)
-
-        self.pool, self._validation = pool("train"), pool("validation")
+        limit = settings.data.shards_in_memory
+        self.pool, self._validation = both_splits(
+            shards, lambda record: read_faces(record, device), limit, device
+        )
         config: dict[str, object] = {
             "widths": self._settings.widths,
             "blocks": self._settings.blocks,

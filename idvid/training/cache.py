@@ -23,7 +23,7 @@ from idvid.conditioning.references import (
     reference_features,
     reference_pictures,
 )
-from idvid.models.checkpoint import MATTE, REENACTOR, load_part
+from idvid.models.checkpoint import PHOTO_PARTS, load_part
 from idvid.training.feeder import clip_jobs, derive_shards
 from idvid.training.pool import to_signed
 from idvid.training.records import Record, record_path, write_record
@@ -44,7 +44,6 @@ FORMAT = 4
 NUM_VARIANTS = 2  # draws of references per clip
 MAX_CHOSEN = 8  # references in one draw: 1..8, where so many were rendered
 FROZEN = ("autoencoder", "backbone")
-OPTIONAL_FROZEN = (REENACTOR, MATTE)
 _DECODERS = ("decoder.", "linear_decode.")  # of the autoencoder
 _CLIP_ARRAYS = (
     "frames",
@@ -72,7 +71,7 @@ class CacheJob:
     """What the encoding worker makes."""
 
     folder: Path  # of the shards
-    models: Path  # with sub-folders autoencoder, backbone and, where there are any, OPTIONAL_FROZEN
+    models: Path  # with sub-folders autoencoder, backbone and, where there are any, PHOTO_PARTS
     data: DataSettings
 
 
@@ -83,7 +82,7 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
         ModelError: one is missing; train it first.
     """
     target = torch.device(device)
-    stored = [n for n in OPTIONAL_FROZEN if (models / n / "config.json").exists()]
+    stored = [n for n in PHOTO_PARTS if (models / n / "config.json").exists()]
     names = (*FROZEN, *stored)
     parts = {name: nn.Module.to(load_part(name, models / name), target) for name in names}
     return FrozenModels(**parts)  # pyright: ignore[reportArgumentType] - each the class of its name
@@ -92,7 +91,7 @@ def load_frozen(models: Path, device: torch.device | str = "cpu") -> FrozenModel
 def derivative_name(models: Path) -> str:
     """Name of the shards' derivatives made with these weights; the decoder's make no difference."""
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    for name in (*FROZEN, *OPTIONAL_FROZEN):
+    for name in (*FROZEN, *PHOTO_PARTS):
         for path in sorted((models / name).glob("*.safetensors")):
             for key, tensor in sorted(load_file(path).items()):
                 if not key.startswith(_DECODERS):

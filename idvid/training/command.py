@@ -240,9 +240,10 @@ def _take_shipped(call: TrainingRun) -> None:
     """
     import shutil
 
-    from idvid.training.cache import FROZEN, OPTIONAL_FROZEN
+    from idvid.models.checkpoint import PHOTO_PARTS
+    from idvid.training.cache import FROZEN
 
-    for name in (*FROZEN, *OPTIONAL_FROZEN):
+    for name in (*FROZEN, *PHOTO_PARTS):
         if (call.model / name).exists():
             continue
         if (_SHIPPED / name).exists():

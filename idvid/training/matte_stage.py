@@ -13,7 +13,7 @@ from idvid.models.face_crops import HEAD, face_crops
 from idvid.models.face_plan import face_frame
 from idvid.training.colours import recoloured
 from idvid.training.objective import picture_loss
-from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
+from idvid.training.pool import Draws, both_splits, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
 from idvid.training.stage import Rule, start_part, write_parts
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from idvid.models.head_matte import HeadMatte
+    from idvid.training.pool import ShardPool
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
 _SEED = 13  # of the held-out photos
@@ -50,13 +51,10 @@ class MatteStage:
         self._settings = settings.matte
         self.optimiser: OptimiserSettings = self._settings.optimiser
 
-        def pool(split: str) -> ShardPool:
-            kind = ShardKind(
-                folder=shards, split=split, derivative="", read=lambda r: tensors_of(r, *_ARRAYS)
-            )
-            return ShardPool(kind, settings.data.pictures_in_memory, device)
-
-        self.pool, self._validation = pool("train"), pool("validation")
+        limit = settings.data.pictures_in_memory
+        self.pool, self._validation = both_splits(
+            shards, lambda record: tensors_of(record, *_ARRAYS), limit, device
+        )
         config: dict[str, object] = {"size_px": self._settings.size_px}
         part, _ = start_part("matte", config, starts)
         self.model: nn.Module = part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

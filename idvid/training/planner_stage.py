@@ -22,7 +22,7 @@ from idvid.training.objective import (
     frame_levels,
     rename_slots,
 )
-from idvid.training.pool import Draws, ShardKind, ShardPool, draw_people, padded_to, tensors_of
+from idvid.training.pool import Draws, both_splits, draw_people, padded_to, tensors_of
 from idvid.training.seeding import MAX_PEOPLE
 from idvid.training.stage import Rule, start_part, write_parts
 from idvid.training.vocabulary import caption_ids
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from idvid.models.face_planner import FacePlanner
+    from idvid.training.pool import ShardPool
     from idvid.training.records import Record
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
@@ -77,16 +78,10 @@ class PlannerStage:
         self.optimiser: OptimiserSettings = self._settings.optimiser
         self._slot_ids = slot_ids(tokenizer).to(device)
 
-        def pool(split: str) -> ShardPool:
-            kind = ShardKind(
-                folder=shards / "traces",
-                split=split,
-                derivative="",
-                read=lambda record: read_traces(record, tokenizer),
-            )
-            return ShardPool(kind, settings.data.shards_in_memory, device)
-
-        self.pool, self._validation = pool("train"), pool("validation")
+        limit = settings.data.shards_in_memory
+        self.pool, self._validation = both_splits(
+            shards / "traces", lambda record: read_traces(record, tokenizer), limit, device
+        )
         width = self._settings.width
         configs: dict[str, dict[str, object]] = {
             "planner": {"width": width, "depth": self._settings.depth, "text_width": width},

@@ -148,6 +148,25 @@ class ShardPool:
         return value if name in self._kind.on_host else value.to(self._device)
 
 
+def both_splits(
+    folder: Path, read: Callable[[Record], dict[str, Tensor]], limit: int, device: str
+) -> tuple[ShardPool, ShardPool]:
+    """Pools of a folder's own shards: of training, and of validation people.
+
+    Args:
+        folder: of the shards.
+        read: a shard to tensors.
+        limit: most shards in memory.
+        device: where the tensors lie.
+    """
+    kinds = (
+        ShardKind(folder=folder, split=split, derivative="", read=read)
+        for split in ("train", "validation")
+    )
+    train, validation = (ShardPool(kind, limit, device) for kind in kinds)
+    return train, validation
+
+
 def draw_people(
     pool: ShardPool, rng: np.random.Generator, shares: Sequence[float], rule: Callable[[int], Rule]
 ) -> int:

@@ -15,7 +15,7 @@ from idvid.models.face_plan import on_features, pose_residual, region_distance
 from idvid.models.face_reenactor import reenacted, wanted
 from idvid.training.colours import recoloured
 from idvid.training.objective import picture_loss
-from idvid.training.pool import Draws, ShardKind, ShardPool, tensors_of, to_signed
+from idvid.training.pool import Draws, both_splits, tensors_of, to_signed
 from idvid.training.sheets import to_pixels
 from idvid.training.stage import Rule, frozen_backbone, start_part, write_parts
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from idvid.models.face_backbone import FaceBackbone
     from idvid.models.face_reenactor import FaceReenactor
+    from idvid.training.pool import ShardPool
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
 _MOST_PHOTOS = 3  # the best posed of so many is the source, much as with a user's photos
@@ -54,13 +55,10 @@ class ReenactorStage:
         self._settings = settings.reenactor
         self.optimiser: OptimiserSettings = self._settings.optimiser
 
-        def pool(split: str) -> ShardPool:
-            kind = ShardKind(
-                folder=shards, split=split, derivative="", read=lambda r: tensors_of(r, *_ARRAYS)
-            )
-            return ShardPool(kind, settings.data.shards_in_memory, device)
-
-        self.pool, self._validation = pool("train"), pool("validation")
+        limit = settings.data.shards_in_memory
+        self.pool, self._validation = both_splits(
+            shards, lambda record: tensors_of(record, *_ARRAYS), limit, device
+        )
         config: dict[str, object] = {"size_px": self._settings.size_px}
         part, _ = start_part("reenactor", config, starts)
         self.model: nn.Module = part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

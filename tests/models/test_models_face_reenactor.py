@@ -1,16 +1,12 @@
-"""Laws of the reenactor: changes that fade out, and its place in a model."""
+"""Laws of the reenactor: what it changes, and that changes fade out."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 import torch
 
-from idvid.models.checkpoint import REENACTOR, load_bundled, save_bundled, stored_names
 from idvid.models.face_plan import NUM_EXPRESSION
 from idvid.models.face_reenactor import FaceReenactor, reenacted, wanted
-from idvid.pipeline.generate import load_pipeline
 
 POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
 
@@ -43,17 +39,6 @@ def test_a_fresh_reenactor_hardly_changes_anything():
     crops = torch.rand(1, 3, 64, 64) * 2 - 1
     told = wanted(POINTS[None], POINTS[None], torch.zeros(1, NUM_EXPRESSION))
     assert (reenacted(crops, FaceReenactor()(crops, told)) - crops).abs().max() < 0.06
-
-
-def test_a_model_is_whole_with_a_reenactor_and_without(tiny_model, tiny_folder, tmp_path):
-    for loaded in (load_bundled(tiny_folder), load_pipeline(str(tiny_folder)).model):
-        again = loaded.reenactor.state_dict()
-        for name, value in tiny_model.reenactor.state_dict().items():
-            torch.testing.assert_close(again[name], value.half().float())
-    folder = tmp_path / "model"
-    save_bundled(replace(tiny_model, reenactor=None), folder)
-    assert REENACTOR not in stored_names(folder)
-    assert load_pipeline(str(folder)).model.reenactor is None
 
 
 @pytest.mark.parametrize("size_px", [32, 64])

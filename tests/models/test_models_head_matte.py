@@ -1,15 +1,11 @@
-"""Laws of the head matte, and its place in a model."""
+"""Laws of the head matte."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 import torch
 
-from idvid.models.checkpoint import MATTE, load_bundled, save_bundled, stored_names
 from idvid.models.head_matte import HeadMatte
-from idvid.pipeline.generate import load_pipeline
 
 
 @pytest.mark.parametrize("size_px", [32, 96])
@@ -26,14 +22,3 @@ def test_it_knows_where_a_pixel_is():
     made = HeadMatte(size_px=32, widths=(8, 8, 8)).eval()(torch.zeros(1, 3, 32, 32))[0, 0]
     inner = made[12:20, 12:20]
     assert inner.std() > 1e-4  # of a picture without any features
-
-
-def test_a_model_is_whole_with_a_matte_and_without(tiny_model, tiny_folder, tmp_path):
-    for loaded in (load_bundled(tiny_folder), load_pipeline(str(tiny_folder)).model):
-        again = loaded.matte.state_dict()
-        for name, value in tiny_model.matte.state_dict().items():
-            torch.testing.assert_close(again[name], value.half().float())
-    folder = tmp_path / "model"
-    save_bundled(replace(tiny_model, matte=None), folder)
-    assert MATTE not in stored_names(folder)
-    assert load_pipeline(str(folder)).model.matte is None

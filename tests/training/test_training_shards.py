@@ -9,35 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from idvid.errors import InputError, SeedError
-from idvid.people.seeds import split_of
+from idvid.errors import InputError
 from idvid.training.cache import CacheJob, encode_shards
 from idvid.training.feeder import Feeder, FeederJob, clip_jobs, make_shards
 from idvid.training.pool import ShardKind, ShardPool, tensors_of
 from idvid.training.records import Record, clear_partials, record_names, record_path, write_record
-from idvid.training.seeding import MAX_PEOPLE, detail_seed, person_seeds, scene_seed
 from idvid.training.shards import FACE_PEOPLE, ShardJob, write_clips
-
-
-def test_the_fourth_person_leaves_the_people_of_older_clips_alone():
-    assert person_seeds("train", 7, 4)[:3] == [21, 22, 23]
-    assert person_seeds("train", 199_999, 4) == [599_997, 599_998, 599_999, 799_999]
-
-
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_seeds_stay_in_their_split_and_nobody_appears_twice(split):
-    people = [seed for clip in range(50) for seed in person_seeds(split, clip, MAX_PEOPLE)]
-    assert len(set(people)) == 200
-    details = [detail_seed(split, number) for number in (0, 49_999, 10**7)]
-    scenes = [scene_seed(split, clip) for clip in range(50)]
-    assert {split_of(seed) for seed in people + details + scenes} == {split}
-
-
-def test_a_split_never_runs_into_the_next_one():
-    with pytest.raises(SeedError, match="fewer clips"):
-        person_seeds("train", 300_000, 1)
-    with pytest.raises(SeedError, match="fewer clips"):
-        scene_seed("validation", 50_000)
 
 
 def test_the_same_shard_has_the_same_bytes(tiny, shards, tmp_path):
