@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from idvid import runtime
 from idvid.faces.align import arcface_chips, head_crops
-from idvid.models.face_crops import HEAD, crop_grid, face_crops, on_crop
+from idvid.models.face_crops import HEAD, crop_grid, face_crops, from_crop_border
 from idvid.models.face_plan import face_frame, in_picture
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
 _CANVAS_STEP = 64  # px
-_BORDER = 0.2  # face widths over which somebody fades out whom a border cuts off
+FADE = 0.2  # face widths over which somebody fades out whom a border cuts off
 REFERENCE_FACE_PX = 56  # finer photos are scaled down to this face width before they are warped
 
 
@@ -101,9 +101,8 @@ def _from_border(pictures: ReferencePictures, size_px: int) -> Tensor:
     sizes = [(image.shape[2], image.shape[1]) for image in pictures.images]
     extents = runtime.sent(sizes, landmarks.device, landmarks.dtype)[:, None]
     in_photo = torch.minimum(places, extents - places).amin(-1) / axis.norm(dim=-1)[:, None]
-    in_crop = (1 - on_crop(grid, HEAD).abs()).amin(-1) * (HEAD.side / 2)
-    inside = torch.minimum(in_photo, in_crop)
-    return (inside / _BORDER).clamp(0, 1).view(-1, 1, size_px, size_px)
+    inside = torch.minimum(in_photo, from_crop_border(size_px, landmarks, HEAD))
+    return (inside / FADE).clamp(0, 1).view(-1, 1, size_px, size_px)
 
 
 @torch.no_grad()

@@ -41,9 +41,15 @@ def crop_grid(size_px: int, like: Tensor, extent: Extent = FACE) -> Tensor:
     return torch.stack([u, v], dim=-1).flatten(0, 1)
 
 
-def crop_landmarks(size_px: int, like: Tensor) -> Tensor:
+def from_crop_border(size_px: int, like: Tensor, extent: Extent = FACE) -> Tensor:
+    """How far a crop's pixels lie from its border, in face widths: (S * S,)."""
+    grid = crop_grid(size_px, like, extent)
+    return (1 - on_crop(grid, extent).abs()).amin(-1) * (extent.side / 2)
+
+
+def crop_landmarks(size_px: int, like: Tensor, extent: Extent = FACE) -> Tensor:
     """Where a crop of a face shows the landmarks of dlib's mean face: (5, 2) px."""
-    return (on_crop(template(like)) + 1) * (size_px / 2) - 0.5
+    return (on_crop(template(like), extent) + 1) * (size_px / 2) - 0.5
 
 
 def on_crop(face_uv: Tensor, extent: Extent = FACE) -> Tensor:
