@@ -26,6 +26,7 @@ from idvid.models.face_plan import (
     face_frame,
     pose_residual,
     standardised,
+    turned_like,
 )
 
 if TYPE_CHECKING:
@@ -130,16 +131,19 @@ class _Block(nn.Module):
 def wanted(source: Tensor, target: Tensor, expression: Tensor, turned: float = 1.0) -> Tensor:
     """What a reenactor is told: (N, F).
 
+    A plan's faces are nobody's: only how they are turned is told, not how long their noses are.
+
     Args:
         source: landmarks (N, 5, 2) of the photos.
         target: landmarks (N, 5, 2) that are wanted.
         expression: what is wanted (N, E).
         turned: share of the way from the photo's pose to the one that is wanted.
     """
-    here, there = (_POSE_GAIN * pose_residual(points).flatten(1) for points in (source, target))
+    here, there = pose_residual(source), pose_residual(target)
+    there = torch.lerp(here, turned_like(here, there), turned)
     rolls = [_POSE_GAIN * _roll(points) for points in (source, target)]
-    posed = torch.lerp(here, there, turned)
-    return torch.cat([here, posed, *rolls, standardised(expression)], dim=1)
+    poses = [_POSE_GAIN * residual.flatten(1) for residual in (here, there)]
+    return torch.cat([*poses, *rolls, standardised(expression)], dim=1)
 
 
 def _roll(landmarks: Tensor) -> Tensor:

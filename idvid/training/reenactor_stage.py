@@ -19,7 +19,11 @@ from idvid.models.face_crops import (
     face_crops,
     from_crop_border,
 )
-from idvid.models.face_plan import face_frame, on_features, region_distance
+from idvid.models.face_plan import (
+    face_frame,
+    on_features,
+    region_distance,
+)
 from idvid.models.head_reenactor import premultiplied, reenacted, wanted
 from idvid.training.colours import recoloured
 from idvid.training.objective import picture_loss

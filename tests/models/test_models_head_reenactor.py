@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idvid.models.face_plan import NUM_EXPRESSION, NUM_LANDMARKS
+from idvid.models.face_plan import (
+    NUM_EXPRESSION,
+    NUM_LANDMARKS,
+    pose_residual,
+    turned_like,
+)
 from idvid.models.head_reenactor import HeadReenactor, premultiplied, reenacted, wanted
 
 POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
@@ -78,6 +83,21 @@ def test_a_share_of_the_turn_lies_between_the_two_poses():
     assert torch.equal(told(turned, 0.0)[:, poses], told(POINTS)[:, poses])
     half = 0.5 * (told(POINTS) + told(turned))
     torch.testing.assert_close(told(turned, 0.5)[:, poses], half[:, poses])
+
+
+def test_a_plan_tells_how_to_turn_and_not_whose_face_it_is_of():
+    """Eyes of another width are not told; a nose that points aside is, whoever's it is."""
+    source = pose_residual(POINTS[None])
+    wider = source.clone()
+    wider[:, [0, 3], 0] += 0.05
+    wider[:, [1, 2], 0] -= 0.05
+    aside = source.clone()
+    aside[:, 4, 0] += 0.1
+    for target, share in ((wider, 0.3), (aside, 1.0)):
+        told, asked = turned_like(source, target) - source, target - source
+        assert float(told.norm()) == pytest.approx(share * float(asked.norm()), rel=0.35)
+    there = turned_like(source, aside)
+    torch.testing.assert_close(turned_like(source, there), there, atol=1e-3, rtol=0)
 
 
 def test_how_far_a_head_leans_is_told_beside_how_it_is_turned():
