@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from idvid.models.autoencoder import FrameAutoencoder
     from idvid.models.head_reenactor import HeadReenactor
 
-# Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
-# more of its likeness than one that only moves (docs/log.md).
-TURNED = 0.25
+# Of the way to the planned pose: a head that is turned shows less of whose it is, to the judge as to the
+# eye (docs/log.md).
+TURNED = 0.75
 # How much larger the region is in which a cut-out is laid, as squared distances: all of the hair and what
 # a frame shows of the shoulders.
 _CUT_OUT = 2.0
