@@ -2,8 +2,9 @@
 
 Every pixel looks up a photo of the nearest character, mostly the same one, through the similarity
 between the two sets of landmarks (first-order warping, Siarohin et al. 2019, with a similarity for the
-motion field). With a reenactor the face on the photo is turned and moved as planned on the way, so that
-what holds somebody's likeness does not hold their mouth. The video model adds light, body and place.
+motion field). With a reenactor the head that is cut out of the photo is turned and moved on the way,
+so that what holds somebody's likeness holds neither their pose nor their mouth. The video model adds
+light, body and place.
 """
 
 from __future__ import annotations
@@ -88,8 +89,7 @@ def anchor_frames(
             continue
         faces = plan.of(index, times)
         picks = chosen_references(pictures.landmarks, faces.landmarks)
-        moves = reenactor is not None and pictures.mattes is not None
-        change = _change(reenactor, pictures, picks, faces) if moves else None
+        change = _change(reenactor, pictures, picks, faces)
         for reference in sorted(set(picks.tolist())):
             chosen = torch.nonzero(picks == reference).flatten()
             matte = None if pictures.mattes is None else pictures.mattes[reference]
@@ -128,13 +128,14 @@ def blank_latents(autoencoder: FrameAutoencoder, size: tuple[int, int]) -> Tenso
 
 
 def _change(
-    reenactor: HeadReenactor, pictures: ReferencePictures, picks: Tensor, faces: PlannedFaces
-) -> Tensor:
+    reenactor: HeadReenactor | None, pictures: ReferencePictures, picks: Tensor, faces: PlannedFaces
+) -> Tensor | None:
     """What becomes of the photos' heads in the n frames of one character: maps (n, 7, S, S).
 
-    Flow, mask and paint, of the photo `picks` (n,) in each frame.
+    Flow, mask and paint, of the photo `picks` (n,) in each frame; None where nothing changes.
     """
-    assert pictures.mattes is not None
+    if reenactor is None or pictures.mattes is None:
+        return None
     size, chosen = reenactor.config["size_px"], picks.tolist()
     mattes = functional.interpolate(pictures.mattes, (size, size), mode="bilinear")
     heads = {
