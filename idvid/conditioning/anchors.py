@@ -16,8 +16,8 @@ import torch
 from torch.nn import functional
 
 from idvid import runtime
-from idvid.models.face_crops import HEAD, face_crops, on_crop, sampled
 from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
+from idvid.models.head_crops import on_crop, sampled, upright_heads
 from idvid.models.head_reenactor import premultiplied, wanted
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _change(
     mattes = functional.interpolate(pictures.mattes, (size, size), mode="bilinear")
     heads = {
         index: premultiplied(
-            face_crops(pictures.images[index][None], pictures.landmarks[index][None], size, HEAD),
+            upright_heads(pictures.images[index][None], pictures.landmarks[index][None], size),
             mattes[index][None],
         )
         for index in set(chosen)
@@ -180,7 +180,7 @@ def _share(photo: _Photo, source: Tensor, looked_up: Tensor) -> Tensor:
 
 def _sampled(maps: Tensor, face_uv: Tensor) -> Tensor:
     """Maps (n, C, S, S) of heads at places (n, P, 2) in face coordinates: (n, C, P); 0 beyond."""
-    grid = on_crop(face_uv, HEAD)[:, None]
+    grid = on_crop(face_uv)[:, None]
     return functional.grid_sample(maps, grid, align_corners=False)[:, :, 0]
 
 

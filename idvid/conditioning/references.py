@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from idvid import runtime
 from idvid.faces.align import arcface_chips, head_crops
-from idvid.models.face_crops import HEAD, crop_grid, face_crops, from_crop_border
 from idvid.models.face_plan import face_frame, in_picture
+from idvid.models.head_crops import crop_grid, from_crop_border, upright_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePi
     heads: dict[int, Tensor] = {}
     for members in _by_canvas(pictures.images):
         images = torch.stack([_on_canvas(pictures.images[m], "replicate") for m in members])
-        crops = face_crops(images, pictures.landmarks[members], size, HEAD)
+        crops = upright_heads(images, pictures.landmarks[members], size)
         heads |= zip(members, crops, strict=True)
     return replace(pictures, mattes=matte(_in_order(heads)) * _from_border(pictures, size))
 
@@ -96,12 +96,12 @@ def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePi
 def _from_border(pictures: ReferencePictures, size_px: int) -> Tensor:
     """0 at the borders of each photo and of its head's crop, 1 well inside: (R, 1, S, S) of the crops."""
     landmarks = pictures.landmarks
-    grid, (origin, axis) = crop_grid(size_px, landmarks, HEAD), face_frame(landmarks)
+    grid, (origin, axis) = crop_grid(size_px, landmarks), face_frame(landmarks)
     places = in_picture(grid, origin, axis) + 0.5  # (R, S * S, 2)
     sizes = [(image.shape[2], image.shape[1]) for image in pictures.images]
     extents = runtime.sent(sizes, landmarks.device, landmarks.dtype)[:, None]
     in_photo = torch.minimum(places, extents - places).amin(-1) / axis.norm(dim=-1)[:, None]
-    inside = torch.minimum(in_photo, from_crop_border(size_px, landmarks, HEAD))
+    inside = torch.minimum(in_photo, from_crop_border(size_px, landmarks))
     return (inside / FADE).clamp(0, 1).view(-1, 1, size_px, size_px)
 
 

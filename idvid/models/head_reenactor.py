@@ -19,7 +19,6 @@ from torch import nn
 from torch.nn import functional
 
 from idvid.models.convolutions import grow, shrink
-from idvid.models.face_crops import HEAD, crop_grid, on_crop
 from idvid.models.face_plan import (
     NUM_EXPRESSION,
     NUM_LANDMARKS,
@@ -28,6 +27,7 @@ from idvid.models.face_plan import (
     standardised,
     turned_like,
 )
+from idvid.models.head_crops import crop_grid, on_crop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,11 +85,11 @@ class HeadReenactor(ModelMixin, ConfigMixin):
         """How each head changes.
 
         Args:
-            heads: (N, 4, S, S), see `premultiplied`, of crops cut as `face_crops.HEAD` says.
+            heads: (N, 4, S, S), see `premultiplied`, of crops cut as `head_crops` says.
             told: (N, F) of `wanted`.
         """
         size = heads.shape[-1]
-        places = crop_grid(size, heads, HEAD).to(heads).T.reshape(1, _PLACES, size, size)
+        places = crop_grid(size, heads).to(heads).T.reshape(1, _PLACES, size, size)
         whole = torch.cat([heads, places.expand(len(heads), -1, -1, -1)], dim=1)
         code = self.read(told.to(heads.dtype))
         fine = self.fine_in(self.enter(whole), code)
@@ -160,10 +160,10 @@ def premultiplied(colours: Tensor, mattes: Tensor) -> Tensor:
 def reenacted(heads: Tensor, change: Reenactment) -> Tensor:
     """The changed heads (N, 4, S, S)."""
     size = heads.shape[-1]
-    places = crop_grid(size, heads, HEAD) + change.flow.flatten(2).transpose(1, 2)
+    places = crop_grid(size, heads) + change.flow.flatten(2).transpose(1, 2)
     warped = functional.grid_sample(
         heads,
-        on_crop(places, HEAD).unflatten(1, (size, size)),
+        on_crop(places).unflatten(1, (size, size)),
         align_corners=False,
         padding_mode="border",
     )

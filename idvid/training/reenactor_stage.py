@@ -12,17 +12,16 @@ from torch import nn
 from idvid.conditioning.anchors import chosen_references
 from idvid.conditioning.references import FADE
 from idvid.faces.align import arcface_chips
-from idvid.models.face_crops import (
-    HEAD,
-    crop_grid,
-    crop_landmarks,
-    face_crops,
-    from_crop_border,
-)
 from idvid.models.face_plan import (
     face_frame,
     on_features,
     region_distance,
+)
+from idvid.models.head_crops import (
+    crop_grid,
+    crop_landmarks,
+    from_crop_border,
+    upright_heads,
 )
 from idvid.models.head_reenactor import premultiplied, reenacted, wanted
 from idvid.training.colours import recoloured
@@ -145,9 +144,9 @@ class ReenactorStage:
         width = face_frame(landmarks[:, 0])[1].norm(dim=-1)[:, None, None]
         error = torch.randn(landmarks[:, 0].shape, generator=draws.torch, device=landmarks.device)
         landmarks[:, 0] += self._settings.misplaced * width * error
-        heads = face_crops(torch.cat(layers), landmarks.flatten(0, 1), size, HEAD)
+        heads = upright_heads(torch.cat(layers), landmarks.flatten(0, 1), size)
         source, target = heads.unflatten(0, (count, 2)).unbind(1)
-        inside = (from_crop_border(size, heads, HEAD) / FADE).clamp(max=1).view(size, size)
+        inside = (from_crop_border(size, heads) / FADE).clamp(max=1).view(size, size)
         return Pairs(
             source=source[:, :3],
             target=target[:, :3],
@@ -159,7 +158,7 @@ class ReenactorStage:
 
 def _cosines(backbone: FaceBackbone, made: Tensor, wanted_faces: Tensor) -> Tensor:
     """How alike heads (B, 4, S, S) are to those that they should be: (B,); gradients reach `made`."""
-    landmarks = crop_landmarks(made.shape[-1], made, HEAD).expand(len(made), -1, -1)
+    landmarks = crop_landmarks(made.shape[-1], made).expand(len(made), -1, -1)
     colours = (made[:, :3].float(), wanted_faces[:, :3].float())
     with torch.autocast(made.device.type, enabled=False):  # it would move the crops by pixels
         chips = [_last(arcface_chips(faces, landmarks)) for faces in colours]
@@ -177,7 +176,7 @@ def _pair(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:
 
 def _weights(size_px: int, detail: float) -> Tensor:
     """What counts in the loss: (1, 1, S, S), most on eyes and mouths, less away from the face."""
-    grid = crop_grid(size_px, torch.zeros(1), HEAD)
+    grid = crop_grid(size_px, torch.zeros(1))
     weight = _AWAY + (-region_distance(grid)).exp() + detail * on_features(grid)
     return (weight / weight.mean()).view(1, 1, size_px, size_px)
 
