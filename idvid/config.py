@@ -48,7 +48,7 @@ class IdentityParts:
     slots: bool = True  # the learned vector that tells the characters' tokens apart
     regions: bool = True  # the face masks of identity attention
     anchors: bool = True  # the references laid on the face plan
-    reenactment: bool = True  # their faces turned and moved as planned
+    reenactment: bool = True  # their heads turned and moved as planned; only where there are mattes
     matte: bool = True  # without what is behind the people on them
     separate_references: bool = True  # False: averaged before they are read, as in the article
 

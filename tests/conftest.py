@@ -74,14 +74,14 @@ def tiny_model() -> BundledModel:
 
     from idvid.conditioning.text import build_tokenizer
     from idvid.models.checkpoint import new_model
-    from idvid.models.face_reenactor import FaceReenactor
     from idvid.models.head_matte import HeadMatte
+    from idvid.models.head_reenactor import HeadReenactor
 
     torch.manual_seed(0)
     model = new_model(build_tokenizer(WORDS), **TINY)
     model = replace(
         model,
-        reenactor=FaceReenactor(size_px=32, widths=(8, 8, 8), code=8).eval(),
+        reenactor=HeadReenactor(size_px=32, widths=(8, 8, 8), code=8).eval(),
         matte=HeadMatte(size_px=32, widths=(8, 8, 8), coarse_blocks=1).eval(),
     )
     with torch.no_grad():

@@ -154,7 +154,7 @@ def card(counts: Counts, clips: int, used: tuple[int, int] | None) -> str:
         "8 in two of every eight shards; training draws some of them (`VideoSettings.references` says how many at most).",
         "",
         f"The reenactor learns from series: {shards.SERIES_PICTURES} pictures of one person in one "
-        "light and place, poses and expressions drawn anew in each. The head matte learns from "
+        "light and place, with mattes, poses and expressions drawn anew in each. The head matte learns from "
         f"cut-outs: {shards.CUTOUT_PHOTOS} photos of one person with the exact share of every pixel "
         "that shows them. The people of both are in no clip and not in the other.",
         "",

@@ -114,7 +114,7 @@ def claims(settings: GenerationSettings, *, has_rival: bool) -> tuple[Claim, ...
             (EXPRESSION, FOLLOWING, LIKENESS, NEAREST),
         ),
         _switch(
-            usual,
+            _with(usual, parts={"reenactment": False}),  # only cut-outs are re-enacted
             "matte",
             "cutting people out of their photos leaves the place to the prompt and faces alike",
             (FOLLOWING, LIKENESS, NEAREST),

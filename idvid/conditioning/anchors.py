@@ -2,8 +2,9 @@
 
 Every pixel looks up a photo of the nearest character, mostly the same one, through the similarity
 between the two sets of landmarks (first-order warping, Siarohin et al. 2019, with a similarity for the
-motion field). With a reenactor the face on the photo is turned and moved as planned on the way, so that
-what holds somebody's likeness does not hold their mouth. The video model adds light, body and place.
+motion field). With a reenactor the head that is cut out of the photo is turned and moved on the way,
+so that what holds somebody's likeness holds neither their pose nor their mouth. The video model adds
+light, body and place.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import torch
 from torch.nn import functional
 
 from idvid import runtime
-from idvid.models.face_crops import HEAD, face_crops, on_crop, sampled
 from idvid.models.face_plan import face_frame, in_picture, pose_residual, region_distance, to_face
-from idvid.models.face_reenactor import wanted
+from idvid.models.head_crops import on_crop, sampled, upright_heads
+from idvid.models.head_reenactor import premultiplied, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
     from idvid.conditioning.references import ReferencePictures
     from idvid.models.autoencoder import FrameAutoencoder
-    from idvid.models.face_reenactor import FaceReenactor
+    from idvid.models.head_reenactor import HeadReenactor
 
-# Of the way to the planned pose. The rest is the video model's: a face that is turned by warping loses
-# more of its likeness than one that only moves (docs/log.md).
-TURNED = 0.25
+# Of the way to the planned pose: a head that is turned shows less of whose it is, to the judge as to the
+# eye (docs/log.md).
+TURNED = 0.75
 # How much larger the region is in which a cut-out is laid, as squared distances: all of the hair and what
 # a frame shows of the shoulders.
 _CUT_OUT = 2.0
@@ -66,7 +67,7 @@ def anchor_frames(
     characters: Sequence[ReferencePictures | None],
     plan: PlannedFaces,
     size: tuple[int, int],
-    reenactor: FaceReenactor | None = None,
+    reenactor: HeadReenactor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Lay every character's favourite reference, or a far better posed one, onto the face plan.
 
@@ -74,33 +75,43 @@ def anchor_frames(
         characters: C characters; None for one without references.
         plan: of the same characters.
         size: height and width of the frames in px.
-        reenactor: poses and moves the photos' faces; without one they stay as they are.
+        reenactor: poses and moves heads that are cut out; without one they stay as they are.
 
     Returns:
         frames (T, 3, H, W) in -1..1, grey where nothing is known, and coverage (T, 1, H, W) 0..1.
     """
     height, width = size
     pixels = _pixels(height, width, plan.landmarks.device)
-    total = torch.zeros(plan.landmarks.shape[1], 3, height, width, device=pixels.device)
-    weight = torch.zeros_like(total[:, :1])
+    total = torch.zeros(plan.landmarks.shape[1], 4, height, width, device=pixels.device)
     for index, pictures in enumerate(characters):
         times = torch.nonzero(plan.is_visible[index]).flatten()
         if pictures is None or not len(times):
             continue
         faces = plan.of(index, times)
-        picks = _chosen(pictures.landmarks, faces.landmarks)
-        change = None if reenactor is None else _change(reenactor, pictures, picks, faces)
+        picks = chosen_references(pictures.landmarks, faces.landmarks)
+        change = _change(reenactor, pictures, picks, faces)
         for reference in sorted(set(picks.tolist())):
             chosen = torch.nonzero(picks == reference).flatten()
             matte = None if pictures.mattes is None else pictures.mattes[reference]
             photo = _Photo(pictures.images[reference], pictures.landmarks[reference], matte)
             maps = None if change is None else change[chosen]
-            laid, mask = _lay(photo, faces.landmarks[chosen], maps, pixels)
-            mask = mask.view(-1, 1, height, width)
-            total[times[chosen]] += laid.view(-1, 3, height, width) * mask
-            weight[times[chosen]] += mask
+            laid = _lay(photo, faces.landmarks[chosen], maps, pixels)
+            total[times[chosen]] += laid.view(-1, 4, height, width)
+    weight = total[:, 3:]
     coverage = weight.clamp(max=1)
-    return total / weight.clamp(min=1e-4) * coverage, coverage
+    return total[:, :3] / weight.clamp(min=1e-4) * coverage, coverage
+
+
+def chosen_references(references: Tensor, plan: Tensor) -> Tensor:
+    """Which of the references (R, 5, 2) is laid for each face of a plan (n, 5, 2): (n,).
+
+    The one that looks straightest ahead, but where another is posed much more like the plan: photos
+    differ in light and hair, and a clip should not jump between them.
+    """
+    posed = pose_residual(references)
+    difference = (posed[:, None] - pose_residual(plan)).square().sum((-2, -1))  # (R, n)
+    difference[posed.square().sum((-2, -1)).argmin()] -= _FAVOUR
+    return difference.argmin(0)
 
 
 @torch.no_grad()
@@ -116,69 +127,61 @@ def blank_latents(autoencoder: FrameAutoencoder, size: tuple[int, int]) -> Tenso
     return autoencoder.encode(torch.zeros(1, 3, *size, device=autoencoder.device))[0].float()
 
 
-def _chosen(references: Tensor, plan: Tensor) -> Tensor:
-    """Which of the references (R, 5, 2) is laid for each face of a plan (n, 5, 2): (n,).
-
-    The one that looks straightest ahead, but where another is posed much more like the plan: photos
-    differ in light and hair, and a clip should not jump between them.
-    """
-    posed = pose_residual(references)
-    difference = (posed[:, None] - pose_residual(plan)).square().sum((-2, -1))  # (R, n)
-    difference[posed.square().sum((-2, -1)).argmin()] -= _FAVOUR
-    return difference.argmin(0)
-
-
 def _change(
-    reenactor: FaceReenactor, pictures: ReferencePictures, picks: Tensor, faces: PlannedFaces
-) -> Tensor:
-    """What becomes of the photos' faces in the n frames of one character: maps (n, 6, S, S).
+    reenactor: HeadReenactor | None, pictures: ReferencePictures, picks: Tensor, faces: PlannedFaces
+) -> Tensor | None:
+    """What becomes of the photos' heads in the n frames of one character: maps (n, 7, S, S).
 
-    Flow, mask and colours, of the photo `picks` (n,) in each frame.
+    Flow, mask and paint, of the photo `picks` (n,) in each frame; None where nothing changes.
     """
+    if reenactor is None or pictures.mattes is None:
+        return None
     size, chosen = reenactor.config["size_px"], picks.tolist()
-    crops = {
-        index: face_crops(pictures.images[index][None], pictures.landmarks[index][None], size)
+    mattes = functional.interpolate(pictures.mattes, (size, size), mode="bilinear")
+    heads = {
+        index: premultiplied(
+            upright_heads(pictures.images[index][None], pictures.landmarks[index][None], size),
+            mattes[index][None],
+        )
         for index in set(chosen)
     }
     told = wanted(pictures.landmarks[picks], faces.landmarks, faces.expression, TURNED)
-    changes = reenactor(torch.cat([crops[index] for index in chosen]), told)
+    changes = reenactor(torch.cat([heads[index] for index in chosen]), told)
     return torch.cat(changes, dim=1)
 
 
-def _lay(
-    photo: _Photo, landmarks: Tensor, change: Tensor | None, pixels: Tensor
-) -> tuple[Tensor, Tensor]:
-    """A photo warped to `landmarks` (n, 5, 2): colours (n, 3, P) of the P pixels, and mask (n, P).
+def _lay(photo: _Photo, landmarks: Tensor, change: Tensor | None, pixels: Tensor) -> Tensor:
+    """A photo warped to `landmarks` (n, 5, 2): premultiplied (n, 4, P) of the P pixels.
 
     All frames at once: on a GPU each would be some hundred tiny kernels.
     """
     face_uv = to_face(pixels, *face_frame(landmarks))  # (n, P, 2)
-    maps = face_uv.new_zeros(len(landmarks), 6, 1)
+    looked_up, maps = face_uv, None
     if change is not None:
-        grid = on_crop(face_uv)[:, None]
-        maps = functional.grid_sample(change, grid, align_corners=False)[:, :, 0]
-    flow, paint, colour = maps.split((2, 1, 3), dim=1)
-    looked_up = face_uv + flow.transpose(1, 2)
+        maps = _sampled(change, face_uv)
+        looked_up = face_uv + maps[:, :2].transpose(1, 2)
     source = in_picture(looked_up, *face_frame(photo.landmarks))
-    laid = sampled(photo.image.expand(len(landmarks), -1, -1, -1), source)
-    laid = laid + paint * (colour - laid)
+    colours = sampled(photo.image.expand(len(landmarks), -1, -1, -1), source)
+    laid = premultiplied(colours, _share(photo, source, looked_up)[:, None])
+    if maps is not None:
+        laid = laid + maps[:, 2:3] * (maps[:, 3:] - laid)
+    reach = 1.0 if photo.matte is None else _CUT_OUT
+    return laid * (-0.5 * region_distance(face_uv) / reach).exp()[:, None]
+
+
+def _share(photo: _Photo, source: Tensor, looked_up: Tensor) -> Tensor:
+    """How much of the places (n, P, 2), px and face widths, shows the person: (n, P)."""
+    if photo.matte is not None:
+        return _sampled(photo.matte.expand(len(looked_up), -1, -1, -1), looked_up)[:, 0]
     size = (photo.image.shape[2], photo.image.shape[1])
     extent = runtime.sent(size, source.device, source.dtype)
-    inside = ((source > -0.5) & (source < extent - 0.5)).all(-1)
-    return laid, _reach(face_uv, looked_up, photo.matte) * inside
+    return ((source > -0.5) & (source < extent - 0.5)).all(-1).to(source.dtype)
 
 
-def _reach(face_uv: Tensor, looked_up: Tensor, matte: Tensor | None) -> Tensor:
-    """How much of a photo is laid at places (n, P, 2), read from `looked_up` on the photo: (n, P)."""
-    distance = region_distance(face_uv)
-    if matte is None:
-        return (-0.5 * distance).exp()
-    share = functional.grid_sample(
-        matte.expand(len(face_uv), -1, -1, -1),
-        on_crop(looked_up, HEAD)[:, None],
-        align_corners=False,
-    )[:, 0, 0]
-    return share * (-0.5 * distance / _CUT_OUT).exp()
+def _sampled(maps: Tensor, face_uv: Tensor) -> Tensor:
+    """Maps (n, C, S, S) of heads at places (n, P, 2) in face coordinates: (n, C, P); 0 beyond."""
+    grid = on_crop(face_uv)[:, None]
+    return functional.grid_sample(maps, grid, align_corners=False)[:, :, 0]
 
 
 def _pixels(height: int, width: int, device: torch.device) -> Tensor:

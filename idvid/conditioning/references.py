@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from idvid import runtime
 from idvid.faces.align import arcface_chips, head_crops
-from idvid.models.face_crops import HEAD, crop_grid, face_crops, on_crop
 from idvid.models.face_plan import face_frame, in_picture
+from idvid.models.head_crops import crop_grid, from_crop_border, upright_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
 _CANVAS_STEP = 64  # px
-_BORDER = 0.2  # face widths over which somebody fades out whom a border cuts off
+FADE = 0.2  # face widths over which somebody fades out whom a border cuts off
 REFERENCE_FACE_PX = 56  # finer photos are scaled down to this face width before they are warped
 
 
@@ -88,7 +88,7 @@ def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePi
     heads: dict[int, Tensor] = {}
     for members in _by_canvas(pictures.images):
         images = torch.stack([_on_canvas(pictures.images[m], "replicate") for m in members])
-        crops = face_crops(images, pictures.landmarks[members], size, HEAD)
+        crops = upright_heads(images, pictures.landmarks[members], size)
         heads |= zip(members, crops, strict=True)
     return replace(pictures, mattes=matte(_in_order(heads)) * _from_border(pictures, size))
 
@@ -96,14 +96,13 @@ def cut_out(pictures: ReferencePictures, matte: HeadMatte | None) -> ReferencePi
 def _from_border(pictures: ReferencePictures, size_px: int) -> Tensor:
     """0 at the borders of each photo and of its head's crop, 1 well inside: (R, 1, S, S) of the crops."""
     landmarks = pictures.landmarks
-    grid, (origin, axis) = crop_grid(size_px, landmarks, HEAD), face_frame(landmarks)
+    grid, (origin, axis) = crop_grid(size_px, landmarks), face_frame(landmarks)
     places = in_picture(grid, origin, axis) + 0.5  # (R, S * S, 2)
     sizes = [(image.shape[2], image.shape[1]) for image in pictures.images]
     extents = runtime.sent(sizes, landmarks.device, landmarks.dtype)[:, None]
     in_photo = torch.minimum(places, extents - places).amin(-1) / axis.norm(dim=-1)[:, None]
-    in_crop = (1 - on_crop(grid, HEAD).abs()).amin(-1) * (HEAD.side / 2)
-    inside = torch.minimum(in_photo, in_crop)
-    return (inside / _BORDER).clamp(0, 1).view(-1, 1, size_px, size_px)
+    inside = torch.minimum(in_photo, from_crop_border(size_px, landmarks))
+    return (inside / FADE).clamp(0, 1).view(-1, 1, size_px, size_px)
 
 
 @torch.no_grad()

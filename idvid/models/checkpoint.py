@@ -19,8 +19,8 @@ from idvid.errors import ModelError
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.face_backbone import FaceBackbone
 from idvid.models.face_planner import FacePlanner
-from idvid.models.face_reenactor import FaceReenactor
 from idvid.models.head_matte import HeadMatte
+from idvid.models.head_reenactor import HeadReenactor
 from idvid.models.identity_bank import MultiCharacterIdentityBank
 from idvid.models.identity_encoder import IdentityEncoder
 from idvid.models.prompt_encoder import PromptEncoder
@@ -47,7 +47,7 @@ STUDENT, REENACTOR, MATTE = "transformer_few", "reenactor", "matte"
 PHOTO_PARTS = (REENACTOR, MATTE)  # change photos before they are laid; each is trained alone
 _OPTIONAL: dict[str, Any] = {
     STUDENT: VideoTransformer,
-    REENACTOR: FaceReenactor,
+    REENACTOR: HeadReenactor,
     MATTE: HeadMatte,
 }
 ALL_CLASSES = PART_CLASSES | _OPTIONAL
@@ -67,7 +67,7 @@ class BundledModel:
     planner_prompt_encoder: PromptEncoder
     tokenizer: PreTrainedTokenizerFast
     transformer_few: VideoTransformer | None = None  # distilled: few steps, no guidance
-    reenactor: FaceReenactor | None = None  # turns and moves the faces on photos
+    reenactor: HeadReenactor | None = None  # turns and moves the faces on photos
     matte: HeadMatte | None = None  # tells people on photos from what is behind them
 
     def parts(self) -> dict[str, ModelMixin]:

@@ -44,7 +44,7 @@ _ORIGIN_SHIFT = (0.875, 0.4)
 _ORIGIN_SCALE = (0.45, 0.08)
 _SIZE_SHIFT, _SIZE_SCALE = -1.05, 0.25
 _ROLL_SCALE, _RESIDUAL_SCALE = 0.12, 0.05
-_NOSE_X = 4 + 2 * 2  # of a state: landmark 2 is the nose
+_NOSE = slice(_PLACE - 2, _PLACE)  # of a state: the last landmark
 
 
 def to_state(landmarks: Tensor, expression: Tensor) -> Tensor:
@@ -107,13 +107,13 @@ def resized(state: Tensor, size: Tensor) -> Tensor:
 
 
 def turn(state: Tensor) -> Tensor:
-    """How far faces are turned (...): the nose's way off a frontal face's, in face sizes."""
-    return state[..., _NOSE_X] * _RESIDUAL_SCALE
+    """How far faces are turned (..., 2): the nose's way off a frontal face's, right and down, in face sizes."""
+    return state[..., _NOSE] * _RESIDUAL_SCALE
 
 
-def turned_at_most(state: Tensor, limit: float) -> Tensor:
-    """The same faces, those that are turned further turned back to `limit`, in face sizes."""
-    share = (limit / turn(state).abs().clamp(min=1e-6)).clamp(max=1)
+def turned_at_most(state: Tensor, limits: tuple[float, float]) -> Tensor:
+    """The same faces, those that are turned further turned back to limits aside, and up or down."""
+    share = (state.new_tensor(limits) / turn(state).abs().clamp(min=1e-6)).clamp(max=1).amin(-1)
     pose = state[..., 4:_PLACE] * share[..., None]
     return torch.cat([state[..., :4], pose, state[..., _PLACE:]], dim=-1)
 

@@ -15,7 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from idvid.models.convolutions import ResidualBlock, grow, shrink
-from idvid.models.face_crops import HEAD, crop_grid
+from idvid.models.head_crops import crop_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ _COLOURS, _PLACES = 3, 2
 
 
 class HeadMatte(ModelMixin, ConfigMixin):
-    """Heads (N, 3, S, S) in -1..1, cut as `face_crops.HEAD` says, to mattes (N, 1, S, S) in 0..1."""
+    """Heads (N, 3, S, S) in -1..1, cut as `head_crops` says, to mattes (N, 1, S, S) in 0..1."""
 
     @register_to_config
     def __init__(
@@ -50,7 +50,7 @@ class HeadMatte(ModelMixin, ConfigMixin):
     def forward(self, heads: Tensor) -> Tensor:
         """Mattes (N, 1, S, S) of heads (N, 3, S, S)."""
         size = heads.shape[-1]
-        places = crop_grid(size, heads, HEAD).to(heads).T.reshape(1, _PLACES, size, size)
+        places = crop_grid(size, heads).to(heads).T.reshape(1, _PLACES, size, size)
         whole = torch.cat([heads, places.expand(len(heads), -1, -1, -1)], dim=1)
         fine = self.fine_in(self.enter(whole))
         middle = self.middle_in(self.shrink(fine))

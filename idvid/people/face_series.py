@@ -22,30 +22,35 @@ if TYPE_CHECKING:
 
     from idvid.people.person import Person
 
-SPAN, LOWER = 2.7, 0.12  # decimetres: of the picture, and of its middle below the eyes and nose
+SPAN, LOWER = 4.8, 0.15  # decimetres: of the picture, and of its middle below the eyes and nose
 _SPEAKING, _BLINKING = 0.3, 0.2  # shares of the pictures
 _BLEND = 0.4  # of the pictures, between two expressions
-_HEAD = (0.6, 0.25, 0.2)  # most yaw, pitch, roll
+_HEAD = (0.75, 0.35, 0.2)  # most yaw, pitch, roll
+_BODY, _ALONG = (
+    0.2,
+    0.35,
+)  # most yaw of the body, and the share of the head's by which it turns along
 _GAZE = (0.35, 0.24)  # most to the right, up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FaceSeries:
-    """Pictures of one face."""
+    """Pictures of one head."""
 
     frames: NDArray[np.uint8]  # (N, S, S, 3) RGB
+    mattes: NDArray[np.float32]  # (N, S, S) 0..1 share of the pixel that shows the person
     landmarks: NDArray[np.float32]  # (N, 5, 2) px, dlib's order
     expression: NDArray[np.float32]  # (N, len(EXPRESSION)); see `motion.expression_code`
 
 
-def render_face_series(person: Person, seed: int, count: int, size_px: int = 96) -> FaceSeries:
+def render_face_series(person: Person, seed: int, count: int, size_px: int = 128) -> FaceSeries:
     """`count` pictures in the same place and light; poses and expressions follow from the seed.
 
     Args:
         person: who.
         seed: 0..999,999.
         count: pictures.
-        size_px: side of a picture, which the face fills.
+        size_px: side of a picture, from above the hair to the shoulders.
 
     Raises:
         SeedError: a seed outside its range.
@@ -66,6 +71,7 @@ def render_face_series(person: Person, seed: int, count: int, size_px: int = 96)
     frames = frames_of([person], [motion], stage, views)
     return FaceSeries(
         frames=np.stack([frame.image for frame in frames]),
+        mattes=np.stack([frame.covered for frame in frames]),
         landmarks=landmarks_px(person, motion, [camera] * count),
         expression=expression_code(motion),
     )
@@ -78,10 +84,11 @@ def _moves(rng: Generator, count: int) -> Motion:
         for name, weight in _mixed(rng).items():
             row[names.index(name)] = weight
     limits = np.array(_HEAD)
+    head = rng.uniform(-limits, limits, (count, 3))
     return Motion(
         expression=expression,
-        head=rng.uniform(-limits, limits, (count, 3)),
-        body_yaw=rng.uniform(-0.25, 0.25) + np.zeros(count),
+        head=head,
+        body_yaw=rng.uniform(-_BODY, _BODY) + _ALONG * head[:, 0],
         gaze=rng.uniform(-np.array(_GAZE), _GAZE, (count, 2)),
         position=np.zeros((count, 3)),
     )

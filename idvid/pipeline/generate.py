@@ -24,8 +24,8 @@ from idvid.models.autoencoder import SPATIAL_FACTOR, FrameAutoencoder
 from idvid.models.checkpoint import MATTE, PART_CLASSES, REENACTOR, STUDENT, BundledModel
 from idvid.models.face_backbone import FaceBackbone  # noqa: TC001 - diffusers reads annotations
 from idvid.models.face_planner import FacePlanner  # noqa: TC001
-from idvid.models.face_reenactor import FaceReenactor  # noqa: TC001
 from idvid.models.head_matte import HeadMatte  # noqa: TC001
+from idvid.models.head_reenactor import HeadReenactor  # noqa: TC001
 from idvid.models.identity_bank import MultiCharacterIdentityBank  # noqa: TC001
 from idvid.models.identity_encoder import IdentityEncoder  # noqa: TC001
 from idvid.models.prompt_encoder import PromptEncoder  # noqa: TC001
@@ -91,7 +91,7 @@ class IdVidPipeline(DiffusionPipeline):
         planner_prompt_encoder: PromptEncoder,
         tokenizer: PreTrainedTokenizerFast,
         transformer_few: VideoTransformer | None = None,
-        reenactor: FaceReenactor | None = None,
+        reenactor: HeadReenactor | None = None,
         matte: HeadMatte | None = None,
     ) -> None:
         super().__init__()

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from idvid.models.autoencoder import FrameAutoencoder
     from idvid.models.face_backbone import FaceBackbone
-    from idvid.models.face_reenactor import FaceReenactor
     from idvid.models.head_matte import HeadMatte
+    from idvid.models.head_reenactor import HeadReenactor
     from idvid.training.settings import DataSettings
 
 FORMAT = 4
@@ -62,7 +62,7 @@ class FrozenModels:
 
     autoencoder: FrameAutoencoder
     backbone: FaceBackbone
-    reenactor: FaceReenactor | None = None
+    reenactor: HeadReenactor | None = None
     matte: HeadMatte | None = None
 
 

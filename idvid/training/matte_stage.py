@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from idvid.models.face_crops import HEAD, face_crops
 from idvid.models.face_plan import face_frame
+from idvid.models.head_crops import upright_heads
 from idvid.training.colours import recoloured
 from idvid.training.objective import picture_loss
 from idvid.training.pool import Draws, both_splits, tensors_of, to_signed
@@ -106,7 +106,7 @@ class MatteStage:
         width = face_frame(landmarks)[1].norm(dim=-1)[:, None, None]
         error = torch.randn(landmarks.shape, generator=draws.torch, device=landmarks.device)
         landmarks = landmarks + self._settings.misplaced * width * error
-        cut = face_crops(torch.cat(layers), landmarks, self._settings.size_px, HEAD)
+        cut = upright_heads(torch.cat(layers), landmarks, self._settings.size_px)
         heads, mattes = cut[:, :3], cut[:, 3:].clamp(0, 1)
         chance = torch.rand(len(heads), 1, 1, 1, generator=draws.torch, device=heads.device)
         moved = torch.where(chance < self._settings.backdrop_share, mattes, 1.0)

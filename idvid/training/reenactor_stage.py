@@ -1,4 +1,4 @@
-"""The stage of the reenactor: the same face from one picture to another, in another pose and mood."""
+"""The stage of the reenactor: the same head from one picture to another, in another pose and mood."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ import torch
 from PIL import Image
 from torch import nn
 
+from idvid.conditioning.anchors import chosen_references
+from idvid.conditioning.references import FADE
 from idvid.faces.align import arcface_chips
-from idvid.models.face_crops import crop_grid, crop_landmarks, face_crops
-from idvid.models.face_plan import on_features, pose_residual, region_distance
-from idvid.models.face_reenactor import reenacted, wanted
+from idvid.models.face_plan import (
+    face_frame,
+    on_features,
+    region_distance,
+)
+from idvid.models.head_crops import (
+    crop_grid,
+    crop_landmarks,
+    from_crop_border,
+    upright_heads,
+)
+from idvid.models.head_reenactor import premultiplied, reenacted, wanted
 from idvid.training.colours import recoloured
 from idvid.training.objective import picture_loss
 from idvid.training.pool import Draws, both_splits, tensors_of, to_signed
@@ -25,26 +36,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from idvid.models.face_backbone import FaceBackbone
-    from idvid.models.face_reenactor import FaceReenactor
+    from idvid.models.head_reenactor import HeadReenactor
     from idvid.training.pool import ShardPool
     from idvid.training.settings import OptimiserSettings, TrainingSettings
 
-_MOST_PHOTOS = 3  # the best posed of so many is the source, much as with a user's photos
+_MOST_PHOTOS = 5  # one of up to so many is the source, as with a user's photos
 _SEED = 11  # of the held-out pairs
 _HELD_OUT, _SHOWN = 96, 16
-_ARRAYS = ("frames", "landmarks", "expression")
+_AWAY = 0.4  # what hair and shoulders weigh, where a face weighs 1 more
+_ARRAYS = ("frames", "mattes", "landmarks", "expression")
 
 
 class Pairs(NamedTuple):
-    """Faces as they are and as they are wanted."""
+    """Heads as they are and as they are wanted, with their mattes."""
 
-    source: Tensor  # (B, 3, S, S)
+    source: Tensor  # (B, 3, S, S) in -1..1
     target: Tensor  # (B, 3, S, S)
+    source_matte: Tensor  # (B, 1, S, S) in 0..1
+    target_matte: Tensor  # (B, 1, S, S)
     told: Tensor  # (B, F)
+
+    def cut_out(self) -> tuple[Tensor, Tensor]:
+        """Source and target (B, 4, S, S), premultiplied."""
+        source = premultiplied(self.source, self.source_matte)
+        return source, premultiplied(self.target, self.target_matte)
 
 
 class ReenactorStage:
-    """The changed photo beside the picture that it should become: L1, its gradients, and identity."""
+    """The changed cut-out beside the one that it should become: L1, its gradients, and identity."""
 
     name = "reenactor"
     rule = Rule(figure="left", is_low_good=True)
@@ -66,10 +85,11 @@ class ReenactorStage:
         self._weight = _weights(self._settings.size_px, self._settings.detail_weight).to(device)
 
     def losses(self, model: nn.Module, draws: Draws, progress: float) -> dict[str, Tensor]:  # noqa: ARG002 - Stage
-        """Change a batch of faces into other pictures of the same people."""
+        """Change a batch of heads into other pictures of the same people."""
         pairs = self._draw(self.pool, draws, self._settings.optimiser.batch_size)
         source, target = recoloured((pairs.source, pairs.target), draws)
-        change = cast("FaceReenactor", model)(_last(source), pairs.told)
+        source, target = pairs._replace(source=source, target=target).cut_out()
+        change = cast("HeadReenactor", model)(_last(source), pairs.told)
         made = reenacted(source, change)
         picture = picture_loss(made, target, self._weight.expand(len(made), -1, -1, -1))
         painted = change.mask.mean()
@@ -93,63 +113,71 @@ class ReenactorStage:
         if not self._validation.shards:
             return {}
         pairs = self._draw(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT)
-        made = reenacted(pairs.source, cast("FaceReenactor", model)(pairs.source, pairs.told))
-        error = ((made - pairs.target).abs() * self._weight).mean()
-        before = ((pairs.source - pairs.target).abs() * self._weight).mean()
-        rows = torch.stack([pairs.source, pairs.target, made.clamp(-1, 1)])[:, :_SHOWN]
+        source, target = pairs.cut_out()
+        made = reenacted(source, cast("HeadReenactor", model)(source, pairs.told))
+        error = ((made - target).abs() * self._weight).mean()
+        before = ((source - target).abs() * self._weight).mean()
+        rows = torch.stack([source, target, made])[:, :_SHOWN, :3].clamp(-1, 1)
         picture = [np.concatenate([to_pixels(face) for face in row], 1) for row in rows]
         Image.fromarray(np.concatenate(picture)).save(sheet)
         measured = {"left": float(error / before)}
         if self._backbone is not None:
-            for name, faces in (("alike", made), ("photo_alike", pairs.source)):
-                measured[name] = float(_cosines(self._backbone, faces, pairs.target).mean())
+            for name, faces in (("alike", made), ("photo_alike", source)):
+                measured[name] = float(_cosines(self._backbone, faces, target).mean())
         return measured
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write the reenactor."""
-        write_parts(folder, reenactor=cast("FaceReenactor", model))
+        write_parts(folder, reenactor=cast("HeadReenactor", model))
 
     def _draw(self, pool: ShardPool, draws: Draws, count: int) -> Pairs:
-        """Faces and what they should become, each with the best posed of a few photos as source."""
-        images, points, expression = [], [], []
+        """Heads and what they should become."""
+        layers, points, expression = [], [], []
         for shard, rows in pool.draw(draws.numpy, count):
             for row in rows:
-                picks = _best_posed(shard["landmarks"][row], draws.numpy)
-                images.append(shard["frames"][row, picks])
+                picks = _pair(shard["landmarks"][row], draws.numpy)
+                mattes = shard["mattes"][row, picks][:, None].float() / 255
+                layers.append(torch.cat([to_signed(shard["frames"][row, picks]), mattes], dim=1))
                 points.append(shard["landmarks"][row, picks])
                 expression.append(shard["expression"][row, picks[1]])
-        landmarks = torch.stack(points)
-        faces = face_crops(
-            to_signed(torch.stack(images).flatten(0, 1)),
-            landmarks.flatten(0, 1),
-            self._settings.size_px,
-        ).unflatten(0, (count, 2))
-        told = wanted(landmarks[:, 0], landmarks[:, 1], torch.stack(expression))
-        return Pairs(source=faces[:, 0], target=faces[:, 1], told=told)
+        landmarks, size = torch.stack(points), self._settings.size_px
+        width = face_frame(landmarks[:, 0])[1].norm(dim=-1)[:, None, None]
+        error = torch.randn(landmarks[:, 0].shape, generator=draws.torch, device=landmarks.device)
+        landmarks[:, 0] += self._settings.misplaced * width * error
+        heads = upright_heads(torch.cat(layers), landmarks.flatten(0, 1), size)
+        source, target = heads.unflatten(0, (count, 2)).unbind(1)
+        inside = (from_crop_border(size, heads) / FADE).clamp(max=1).view(size, size)
+        return Pairs(
+            source=source[:, :3],
+            target=target[:, :3],
+            source_matte=source[:, 3:] * inside,
+            target_matte=target[:, 3:] * inside,
+            told=wanted(landmarks[:, 0], landmarks[:, 1], torch.stack(expression)),
+        )
 
 
 def _cosines(backbone: FaceBackbone, made: Tensor, wanted_faces: Tensor) -> Tensor:
-    """How alike faces (B, 3, S, S) are to those that they should be: (B,); gradients reach `made`."""
+    """How alike heads (B, 4, S, S) are to those that they should be: (B,); gradients reach `made`."""
     landmarks = crop_landmarks(made.shape[-1], made).expand(len(made), -1, -1)
+    colours = (made[:, :3].float(), wanted_faces[:, :3].float())
     with torch.autocast(made.device.type, enabled=False):  # it would move the crops by pixels
-        chips = [_last(arcface_chips(faces.float(), landmarks)) for faces in (made, wanted_faces)]
+        chips = [_last(arcface_chips(faces, landmarks)) for faces in colours]
     with torch.no_grad():
         targets = backbone(chips[1])
     return (backbone(chips[0]) * targets).sum(-1).float()
 
 
-def _best_posed(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:
-    """One picture to start from and one to become, of N."""
+def _pair(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:
+    """One picture to start from and one to become, of N: the one that would be laid of a few."""
     target, *photos = rng.permutation(len(landmarks_N52))[: 2 + rng.integers(_MOST_PHOTOS)].tolist()
-    residual = pose_residual(landmarks_N52)
-    far = (residual[photos] - residual[target]).square().sum((-2, -1))
-    return [photos[int(far.argmin())], target]
+    laid = chosen_references(landmarks_N52[photos], landmarks_N52[[target]])
+    return [photos[int(laid)], target]
 
 
 def _weights(size_px: int, detail: float) -> Tensor:
-    """What counts in the loss: (1, 1, S, S), most on eyes and mouths, little away from the face."""
+    """What counts in the loss: (1, 1, S, S), most on eyes and mouths, less away from the face."""
     grid = crop_grid(size_px, torch.zeros(1))
-    weight = 0.2 + (-region_distance(grid)).exp() + detail * on_features(grid)
+    weight = _AWAY + (-region_distance(grid)).exp() + detail * on_features(grid)
     return (weight / weight.mean()).view(1, 1, size_px, size_px)
 
 

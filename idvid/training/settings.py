@@ -99,14 +99,15 @@ class BackboneSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReenactorSettings:
-    """The stage of the reenactor, which turns and moves the faces on photos."""
+    """The stage of the reenactor, which turns and moves the heads on photos."""
 
     optimiser: OptimiserSettings
-    size_px: int = 64  # side of the faces that it reads
-    detail_weight: float = 2.0  # added to the loss's weight on eyes, brows and mouths
+    size_px: int = 96  # side of the heads that it reads
+    detail_weight: float = 4.0  # added to the loss's weight on eyes, brows and mouths
     identity_weight: float = 0.2  # of the unlikeness to the wanted face, as the backbone sees it
     identity_rows: int = 12  # faces of a batch that it looks at
     paint_weight: float = 0.2  # of what is painted: colours of its own are blurred, photos are not
+    misplaced: float = 0.02  # deviation of photos' landmarks, in face widths: detectors err
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

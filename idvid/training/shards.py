@@ -48,7 +48,7 @@ FACE_TIMING = (3, 0.75)  # a few far apart: for the backbone people count, not f
 FACE_PEOPLE, FACE_REFERENCES = 3, 4
 # Numbers of face clips, whose people are in no other clip.
 _FIRST_FACE_CLIP: dict[Split, int] = {"train": 150_000, "validation": 10_000}
-SERIES_PICTURES, SERIES_PX = 12, 96
+SERIES_PICTURES, SERIES_PX = 12, 128
 CUTOUT_PHOTOS = 4
 # Their people are in nothing else.
 _FIRST_SERIES: dict[Split, int] = {"train": 180_000, "validation": 10_500}
@@ -160,6 +160,7 @@ def _series(plan: ClipPlan) -> dict[str, NDArray]:
     series = render_face_series(build_person(plan.specs[0]), seed, SERIES_PICTURES, SERIES_PX)
     return {
         "frames": series.frames,  # (N, S, S, 3) uint8
+        "mattes": _eight_bits(series.mattes),  # (N, S, S)
         "landmarks": series.landmarks + TO_PIXEL_CENTRES,  # (N, 5, 2) px
         "expression": series.expression,  # (N, E)
     }
@@ -169,12 +170,15 @@ def _cutouts(plan: ClipPlan, size_px: int) -> dict[str, NDArray]:
     """One person's photos: arrays over photos."""
     person = build_person(plan.specs[0])
     portraits = _portraits(person, plan_photos(plan, 0, CUTOUT_PHOTOS), size_px)
-    mattes = np.stack([portrait.matte for portrait in portraits])
     return {
         "frames": np.stack([portrait.image for portrait in portraits]),  # (N, S, S, 3) uint8
-        "mattes": (mattes * 255).round().astype(np.uint8),  # (N, S, S)
+        "mattes": _eight_bits(np.stack([p.matte for p in portraits])),  # (N, S, S)
         "landmarks": np.stack([p.landmarks for p in portraits]) + TO_PIXEL_CENTRES,  # (N, 5, 2) px
     }
+
+
+def _eight_bits(shares: NDArray) -> NDArray:
+    return (shares * 255).round().astype(np.uint8)
 
 
 def _dressed(plan: ClipPlan, people: Sequence[Person]) -> list[Person]:

@@ -14,7 +14,7 @@ from idvid.conditioning.anchors import (
 from idvid.conditioning.references import ReferencePictures
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.face_plan import NUM_EXPRESSION, face_frame
-from idvid.models.face_reenactor import FaceReenactor
+from idvid.models.head_reenactor import HeadReenactor
 
 POINTS = torch.tensor([[55.0, 40], [47, 41], [25, 40], [33, 41], [40, 55]])
 
@@ -36,7 +36,7 @@ def planned(landmarks, is_visible, expression=0.0):
 @pytest.fixture
 def reenactor():
     """A fresh one that paints nothing: its last layer says what happens, the same everywhere."""
-    part = FaceReenactor(widths=(8, 8, 8), code=8).eval().requires_grad_(False)
+    part = HeadReenactor(widths=(8, 8, 8), code=8).eval().requires_grad_(False)
     part.leave[0].bias[8:12] = -30.0
     return part
 
@@ -107,7 +107,9 @@ def test_each_character_is_laid_at_their_own_face_and_nobody_where_not_visible()
 
 
 def laid(image, reenactor, expression=0.0, points=POINTS):
-    pictures = ReferencePictures(images=(image,), landmarks=POINTS[None])
+    """With a matte that lets everything through."""
+    matte = torch.ones(1, 1, 32, 32)
+    pictures = ReferencePictures(images=(image,), landmarks=POINTS[None], mattes=matte)
     visible = torch.ones(1, 1, dtype=torch.bool)
     plan = planned(points[None, None], visible, expression)
     return anchor_frames([pictures], plan, (80, 80), reenactor)
@@ -120,16 +122,19 @@ def test_a_reenactor_that_changes_nothing_leaves_what_is_laid(reenactor):
     assert torch.equal(coverage, same_coverage)
 
 
-def test_flow_is_in_face_widths_and_moves_the_middle_of_the_face_alone(reenactor):
+def test_flow_is_in_face_widths_and_moves_the_middle_of_the_head_alone(reenactor):
     ramp = torch.linspace(-1, 1, 80).expand(3, 80, 80)
+    small = 40 + 0.5 * (POINTS - 40)
+    still, coverage = laid(ramp, None, points=small)
     reenactor.leave[0].bias[:4] = 0.5  # a tenth of a face width to the right
-    frames, coverage = laid(ramp, reenactor)
-    shift = frames[0] / coverage[0].clamp(min=1e-3) - ramp
+    moved, same_coverage = laid(ramp, reenactor, points=small)
+    assert (coverage - same_coverage).abs().max() < 0.01
+    shift = (moved - still)[0] / coverage[0].clamp(min=1e-3)
     width = float(face_frame(POINTS)[1].norm())
-    assert float(shift[0, 45, 40]) == pytest.approx(0.1 * width * 2 / 79, rel=0.02)
-    outside = (45, 40 + round(0.8 * width))
-    assert coverage[0, 0][outside] > 0.3
-    assert abs(float(shift[0][outside])) < 1e-3
+    assert float(shift[0, 42, 40]) == pytest.approx(0.1 * width * 2 / 79, rel=0.02)
+    outside = (42, 40 + round(1.4 * width / 2))
+    assert coverage[0, 0][outside] > 0.2
+    assert abs(float(shift[0][outside])) < 0.02
 
 
 def test_flow_turns_with_the_head_that_is_planned(reenactor):
@@ -140,17 +145,40 @@ def test_flow_turns_with_the_head_that_is_planned(reenactor):
     offset = POINTS - centre
     on_its_side = centre + torch.stack([-offset[:, 1], offset[:, 0]], dim=-1)
     turned = torch.rot90(ramp, -1, (1, 2))
-    pictures = ReferencePictures(images=(turned,), landmarks=POINTS[None])
-    plan = planned(on_its_side[None, None], torch.ones(1, 1, dtype=torch.bool))
-    moved, coverage = anchor_frames([pictures], plan, (80, 80), reenactor)
-    still, _ = anchor_frames([pictures], plan, (80, 80))
+    moved, coverage = laid(turned, reenactor, points=on_its_side)
+    still, _ = laid(turned, None, points=on_its_side)
     shift = (moved - still)[0, 0] / coverage[0, 0].clamp(min=1e-3)
     assert shift[45, 40].abs() > 0.05
 
 
+def test_paint_takes_the_place_of_what_a_matte_lets_through(reenactor):
+    """Painted hair is laid where the photo shows none, and what is painted away is not laid."""
+    pictures = ReferencePictures(images=(picture(-1),), landmarks=POINTS[None], mattes=left_half())
+    plan = planned(POINTS[None, None], torch.ones(1, 1, dtype=torch.bool))
+    reenactor.leave[0].bias[8:12] = 30.0
+    reenactor.leave[0].bias[24:] = 30.0
+    whole = anchor_frames([pictures], plan, (80, 80), reenactor)[1]
+    reenactor.leave[0].bias[24:] = -30.0
+    nothing = anchor_frames([pictures], plan, (80, 80), reenactor)[1]
+    middle = int(POINTS[:, 0].mean())
+    for column in (middle - 8, middle + 8):
+        assert whole[0, 0, 45, column] > 0.9
+        assert nothing[0, 0, 45, column] < 1e-3
+
+
+def test_photos_without_mattes_are_laid_as_they_are(reenactor):
+    reenactor.leave[0].bias[:4] = 0.5
+    pictures = ReferencePictures(images=(smooth_picture(),), landmarks=POINTS[None])
+    plan = planned(POINTS[None, None], torch.ones(1, 1, dtype=torch.bool))
+    frames, coverage = anchor_frames([pictures], plan, (80, 80), reenactor)
+    as_they_are, same_coverage = anchor_frames([pictures], plan, (80, 80))
+    assert torch.equal(frames, as_they_are)
+    assert torch.equal(coverage, same_coverage)
+
+
 def test_paint_replaces_what_the_photo_shows(reenactor):
     reenactor.leave[0].bias[8:12] = 30.0
-    reenactor.leave[0].bias[12:] = 30.0  # white
+    reenactor.leave[0].bias[12:] = 30.0  # white, and there
     frames, coverage = laid(picture(-1), reenactor)
     assert frames[0, 0, 45, 40] / coverage[0, 0, 45, 40] > 0.99
     reenactor.leave[0].bias[8:12] = -30.0
@@ -158,7 +186,7 @@ def test_paint_replaces_what_the_photo_shows(reenactor):
 
 
 def test_what_is_planned_reaches_the_photo():
-    part = FaceReenactor(widths=(8, 8, 8), code=8).eval().requires_grad_(False)
+    part = HeadReenactor(widths=(8, 8, 8), code=8).eval().requires_grad_(False)
     noise = torch.Generator().manual_seed(0)
     for value in part.parameters():
         value.add_(0.2 * torch.randn(value.shape, generator=noise))

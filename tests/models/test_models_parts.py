@@ -13,7 +13,14 @@ from idvid.errors import ModelError
 from idvid.models.autoencoder import FrameAutoencoder
 from idvid.models.checkpoint import load_bundled, load_part, save_bundled
 from idvid.models.face_backbone import FaceBackbone
-from idvid.models.face_plan import face_frame, plan_features, template, to_face, token_centres
+from idvid.models.face_plan import (
+    face_frame,
+    plan_features,
+    pose_residual,
+    template,
+    to_face,
+    token_centres,
+)
 from idvid.models.face_planner import (
     STATE,
     smoothed,
@@ -71,9 +78,21 @@ def test_planner_state_round_trips_landmarks_and_expression():
 def test_a_face_turned_back_keeps_its_expression():
     torch.manual_seed(0)
     state = 9 * torch.randn(3, 4, STATE)
-    back = turned_at_most(state, 0.01)
-    assert turn(back).abs().max() < 0.011 < turn(state).abs().max()
+    back = turned_at_most(state, (0.01, 0.02))
+    limits = torch.tensor([0.01, 0.02])
+    assert (turn(back).abs() <= limits + 1e-6).all()
+    assert (turn(state).abs().amax((0, 1)) > 2 * limits).all()
     assert torch.equal(to_expression(back), to_expression(state))
+
+
+def test_how_far_a_face_is_turned_is_read_off_its_nose():
+    landmarks = template(torch.zeros(1)).repeat(2, 1, 1, 1) * 0.3 + 0.5
+    landmarks[1, 0, 4] += torch.tensor([0.03, -0.02])  # a tenth of the face to the right, and up
+    state = to_state(landmarks, torch.zeros(2, 1, 9))
+    assert turn(state[0]).abs().max() < 1e-6
+    torch.testing.assert_close(turn(state[1, 0]), pose_residual(landmarks)[1, 0, 4])
+    assert turn(state[1, 0])[0] > 0.05
+    assert turn(state[1, 0])[1] < -0.02
 
 
 def test_places_are_smoothed_and_blinks_are_not():

@@ -25,6 +25,7 @@ def series(person):
 def test_pictures_landmarks_and_expressions_go_together(series):
     assert series.frames.shape == (COUNT, SIZE_PX, SIZE_PX, 3)
     assert series.frames.dtype == np.uint8
+    assert series.mattes.shape == (COUNT, SIZE_PX, SIZE_PX)
     assert series.landmarks.shape == (COUNT, 5, 2)
     assert series.expression.shape == (COUNT, len(EXPRESSION))
     assert series.expression.std(0).max() > 0.1
@@ -40,6 +41,17 @@ def test_the_judges_detector_finds_the_face_where_the_landmarks_say(series):
     ]
     assert len(distances) >= COUNT // 2
     assert np.median(distances) < 0.03 * SIZE_PX
+
+
+def test_mattes_show_the_person_and_nothing_behind(series):
+    """Faces are inside, but for profiles; the upper corners are not; and what is outside stays the same."""
+    assert 0 <= series.mattes.min() < series.mattes.max() <= 1
+    columns, rows = series.landmarks.round().astype(int).transpose(2, 0, 1)
+    assert (series.mattes[np.arange(COUNT)[:, None], rows, columns] > 0.95).mean() > 0.9
+    behind = (series.mattes == 0).all(0)
+    assert behind[:20, :20].all()
+    assert 0.2 < behind.mean() < 0.8
+    assert series.frames[:, behind].astype(float).std(0).max() < 1
 
 
 def test_place_and_light_stay_while_the_face_moves(series):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from idvid.models.checkpoint import load_part, save_part
-from idvid.models.face_crops import HEAD, face_crops
+from idvid.models.head_crops import upright_heads
 from idvid.models.head_matte import HeadMatte
 from idvid.training.cache import derivative_name, write_encoded
 from idvid.training.loop import RunSettings, train
@@ -64,7 +64,7 @@ def test_heads_are_cut_with_their_mattes(tiny, shards, record):
     size = tiny.matte.size_px
     photos = torch.from_numpy(np.asarray(record.array("mattes"))).flatten(0, 1)[:, None].float()
     points = torch.from_numpy(np.asarray(record.array("landmarks"))).flatten(0, 1)
-    known = face_crops(photos / 255, points, size, HEAD)
+    known = upright_heads(photos / 255, points, size)
     distance = (drawn.mattes[:, None] - known[None]).abs().mean((-1, -2, -3))
     assert (distance.amin(1) < 1e-4).any()
 
