@@ -37,7 +37,7 @@ from idvid.types import Scene, StepDone, WindowDone
 
 STEPS = 2
 ROUNDING = 1e-2  # of bfloat16, where the processor has it
-SEED = 1  # of a clip whose first candidate is not its best keyframe
+SEED = 2  # of a clip whose first candidate is not its best keyframe
 
 
 @pytest.fixture(scope="module")
