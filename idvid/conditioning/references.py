@@ -12,7 +12,7 @@ from torch.nn import functional
 from idvid import runtime
 from idvid.faces.align import arcface_chips, head_crops
 from idvid.models.face_plan import face_frame, in_picture
-from idvid.models.head_crops import crop_grid, from_crop_border, upright_heads
+from idvid.models.head_crops import crop_grid, faded, from_crop_border, upright_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 HEAD_CROP_PX = 80
 LATENT_PATCH = 2
 _CANVAS_STEP = 64  # px
-FADE = 0.2  # face widths over which somebody fades out whom a border cuts off
 REFERENCE_FACE_PX = 56  # finer photos are scaled down to this face width before they are warped
 
 
@@ -102,7 +101,7 @@ def _from_border(pictures: ReferencePictures, size_px: int) -> Tensor:
     extents = runtime.sent(sizes, landmarks.device, landmarks.dtype)[:, None]
     in_photo = torch.minimum(places, extents - places).amin(-1) / axis.norm(dim=-1)[:, None]
     inside = torch.minimum(in_photo, from_crop_border(size_px, landmarks))
-    return (inside / FADE).clamp(0, 1).view(-1, 1, size_px, size_px)
+    return faded(inside).view(-1, 1, size_px, size_px)
 
 
 @torch.no_grad()

@@ -16,10 +16,10 @@ from idvid.models.face_plan import face_frame, in_picture, template
 if TYPE_CHECKING:
     from torch import Tensor
 
-
 # What a crop shows, in widths of dlib's face box: all of the hair, and the shoulders.
 SIDE = 3.0
 CENTRE_V = 0.1  # how far below the middle of the landmarks a crop's own middle is
+_FADE = 0.2  # face widths over which somebody fades out whom a border cuts off
 
 
 def upright_heads(images: Tensor, landmarks: Tensor, size_px: int) -> Tensor:
@@ -41,8 +41,13 @@ def from_crop_border(size_px: int, like: Tensor) -> Tensor:
     return (1 - on_crop(grid).abs()).amin(-1) * (SIDE / 2)
 
 
+def faded(from_border: Tensor) -> Tensor:
+    """How much of somebody is kept so far from a border, face widths: 0 on it, 1 well inside."""
+    return (from_border / _FADE).clamp(0, 1)
+
+
 def crop_landmarks(size_px: int, like: Tensor) -> Tensor:
-    """Where a crop of a face shows the landmarks of dlib's mean face: (5, 2) px."""
+    """Where a crop shows the landmarks of dlib's mean face: (5, 2) px."""
     return (on_crop(template(like)) + 1) * (size_px / 2) - 0.5
 
 

@@ -26,10 +26,8 @@ SPAN, LOWER = 4.8, 0.15  # decimetres: of the picture, and of its middle below t
 _SPEAKING, _BLINKING = 0.3, 0.2  # shares of the pictures
 _BLEND = 0.4  # of the pictures, between two expressions
 _HEAD = (0.75, 0.35, 0.2)  # most yaw, pitch, roll
-_BODY, _ALONG = (
-    0.2,
-    0.35,
-)  # most yaw of the body, and the share of the head's by which it turns along
+_BODY = 0.2  # most yaw of a body
+_ALONG = 0.35  # of the head's yaw, by which the body turns along
 _GAZE = (0.35, 0.24)  # most to the right, up
 
 

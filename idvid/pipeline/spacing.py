@@ -21,10 +21,8 @@ MIN_GAP = 1.3
 # Of the training clips' faces about 9% are turned further aside, 8% look further down and 5% are nearer to
 # a side; where there are two people or more, a few percent stand higher or lower. Single people often
 # stand lower.
-MAX_TURN = (
-    0.08,
-    0.12,
-)  # face sizes between the nose and where a frontal face has it: aside, up or down
+# Face sizes between the nose and where a frontal face has it: aside, up or down.
+MAX_TURN = (0.08, 0.12)
 MIN_SIDE = 0.8  # face sizes between a centre and the picture's sides
 _HEIGHTS = (0.38, 0.6)  # of centres, frame heights
 # The smallest size: about the training clips' median for two and for three people. A face of 30 px is

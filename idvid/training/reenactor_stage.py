@@ -10,7 +10,6 @@ from PIL import Image
 from torch import nn
 
 from idvid.conditioning.anchors import chosen_references
-from idvid.conditioning.references import FADE
 from idvid.faces.align import arcface_chips
 from idvid.models.face_plan import (
     face_frame,
@@ -20,6 +19,7 @@ from idvid.models.face_plan import (
 from idvid.models.head_crops import (
     crop_grid,
     crop_landmarks,
+    faded,
     from_crop_border,
     upright_heads,
 )
@@ -146,7 +146,7 @@ class ReenactorStage:
         landmarks[:, 0] += self._settings.misplaced * width * error
         heads = upright_heads(torch.cat(layers), landmarks.flatten(0, 1), size)
         source, target = heads.unflatten(0, (count, 2)).unbind(1)
-        inside = (from_crop_border(size, heads) / FADE).clamp(max=1).view(size, size)
+        inside = faded(from_crop_border(size, heads)).view(size, size)
         return Pairs(
             source=source[:, :3],
             target=target[:, :3],
