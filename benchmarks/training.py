@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 CHANNELS, WORDS, VOCABULARY = 12, 48, 400
 ROWS, COLUMNS = 16, 28  # of latents
 PEOPLE = 2
-LARGER = ((384, 12), (768, 12))  # width and depth of models that the shipped one can grow to
+LARGER = {384: 12, 768: 12, 1536: 16}  # width: depth, of models that the shipped one can grow to
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
 
 
@@ -82,10 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{_name(device)}, torch {torch.__version__}, matrix product {rate / 1e12:.3g} TFLOP/s, "
         f"copies {bandwidth / 1e9:.3g} GB/s"
     )
-    sizes = _sizes(video, rows)
-    cases = [(video, size) for size in sizes]
-    for width, depth in LARGER[: asked.larger]:
-        grown = replace(video, width=width, depth=depth)
+    cases = [(video, size) for size in _sizes(video, rows)]
+    for width in asked.larger:
+        grown = replace(video, width=width, depth=LARGER[width])
         cases.append((grown, (_fitting(rows, video, grown), SHORT)))
     timings = []
     for sized, size in cases:
@@ -228,9 +227,13 @@ def _parser() -> argparse.ArgumentParser:
         "--no-plain", dest="plain", action="store_false", help="measure compiled blocks alone"
     )
     parser.add_argument("--profile", action="store_true", help="show the kernels of the first")
-    counts = range(len(LARGER) + 1)
     parser.add_argument(
-        "--larger", type=int, choices=counts, default=counts[-1], help="models beside the shipped"
+        "--larger",
+        type=int,
+        nargs="*",
+        choices=tuple(LARGER),
+        default=list(LARGER),
+        help="widths of models beside the shipped one; default: all",
     )
     return parser
 

@@ -1,12 +1,13 @@
 """The bundled model's training in one short loan of a GPU, next to a host with many cores.
 
-    python -m tools.gpu_session render OUT             # until it is stopped
-    python -m tools.gpu_session planner OUT &          # at the same time as the next
-    python -m tools.gpu_session video OUT --minutes 4 --distil-minutes 1.2 --decoder-minutes 1
+    python -m tools.gpu_session render OUT --kinds series clips &   # until it is stopped
+    python -m tools.gpu_session train OUT reenactor --minutes 1.5   # photos are laid by it
+    python -m tools.gpu_session train OUT video --minutes 5
+    python -m tools.gpu_session train OUT distil --minutes 1.5
     python -m tools.gpu_session pack OUT RESULTS
 
-The frozen parts and all starting weights are the shipped ones. The planner runs in a folder of its
-own, so that no two processes write one model.
+What is not trained here, and all starting weights, are the shipped ones. The planner may run beside
+the others: it has a folder of its own, so that no two processes write one model.
 """
 
 from __future__ import annotations
@@ -19,22 +20,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idvid.training.command import TrainingRun, train_stage
-from idvid.training.feeder import Feeder, FeederJob, make_shards
+from idvid.training.feeder import KINDS, Feeder, FeederJob, make_shards
 from idvid.training.presets import H200
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from idvid.training.settings import TrainingSettings
 
-FIRST_SHARD = 4_500  # earlier versions saw the people of lower numbers
+FIRST_SHARD = 4_900  # earlier versions saw the people of lower numbers
 SETTINGS = replace(
     H200,
     data=replace(
         H200.data,
         first_shard=FIRST_SHARD,
-        num_shards=1_500,  # before the face clips' people; a session renders some 300
+        num_shards=1_100,  # before the face clips' people; a session renders some 300
+        num_series_shards=240,
         num_trace_shards=120,
-        wait_for_shards=40,
-        workers=14,
+        wait_for_shards=24,
+        workers=13,
+        encoders=5,
     ),
 )
 _PLANNER = ("planner", "planner_prompt_encoder")
@@ -48,7 +53,9 @@ _ARCHIVES = {  # each under 16 MB
         "tokenizer",
         "autoencoder",
     ),
+    "photos": ("reenactor", "matte"),
 }
+_STAGES = ("planner", "reenactor", "matte", "video", "distil", "decoder")
 _LAST_SHEETS = 3  # of a stage
 
 
@@ -56,21 +63,17 @@ def main() -> None:
     """Run one part of the session."""
     asked = _parser().parse_args()
     if asked.what == "render":
-        render(asked.out)
-    elif asked.what == "planner":
-        _train("planner", _planner_folder(asked.out), asked.minutes)
-    elif asked.what == "video":
-        _train("video", asked.out, asked.minutes)
-        _train("distil", asked.out, asked.distil_minutes)
-        _train("decoder", asked.out, asked.decoder_minutes)
+        render(asked.out, asked.kinds)
+    elif asked.what == "train":
+        _train(asked.stage, asked.out, asked.minutes)
     else:
         pack(asked.out, asked.results)
 
 
-def render(out: Path) -> None:
-    """Traces for the planner first, which are cheap, then clips for as long as it lasts."""
+def render(out: Path, kinds: Sequence[str]) -> None:
+    """One kind of shards after the other."""
     compile_renderer()
-    for kind in ("traces", "clips"):
+    for kind in kinds:
         with Feeder() as feeder:
             job = FeederJob(folder=out / "shards", data=SETTINGS.data, kinds=(kind,))
             feeder.start_rendering(job)
@@ -93,10 +96,9 @@ def pack(out: Path, results: Path) -> None:
     model = out / "model"
     for name, parts in _ARCHIVES.items():
         _archive(results / f"{name}.tar", [(model / part, part) for part in parts])
-    plans = _planner_folder(out)
-    _archive(results / "planner.tar", [(plans / "model" / part, part) for part in _PLANNER])
-    stages = {"planner": plans / "planner"}
-    stages |= {name: out / name for name in ("video", "distil", "decoder")}
+    plans = _folder_of("planner", out) / "model"
+    _archive(results / "planner.tar", [(plans / part, part) for part in _PLANNER])
+    stages = {name: _folder_of(name, out) / name for name in _STAGES}
     with tarfile.open(results / "logs.tar", "w") as archive:
         for stage, folder in stages.items():
             sheets = sorted((folder / "sheets").glob("*.png"))[-_LAST_SHEETS:]
@@ -113,12 +115,12 @@ def _archive(path: Path, folders: list[tuple[Path, str]]) -> None:
                 archive.add(folder, name)
 
 
-def _train(stage: str, folder: Path, minutes: float | None) -> None:
+def _train(stage: str, out: Path, minutes: float | None) -> None:
     from idvid import runtime
 
     call = TrainingRun(
         settings=_within(stage, minutes),
-        folder=folder,
+        folder=_folder_of(stage, out),
         device=runtime.device().type,
         resume=False,
     )
@@ -135,7 +137,10 @@ def _within(stage: str, minutes: float | None) -> TrainingSettings:
     return replace(SETTINGS, **{stage: limited})
 
 
-def _planner_folder(out: Path) -> Path:
+def _folder_of(stage: str, out: Path) -> Path:
+    """Where a stage trains."""
+    if stage != "planner":
+        return out
     folder = out / "plans"
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -145,12 +150,17 @@ def _planner_folder(out: Path) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("render", "planner", "video", "pack"))
-    parser.add_argument("out", type=Path)
-    parser.add_argument("results", type=Path, nargs="?")
-    parser.add_argument("--minutes", type=float, help="of the planner or the video model")
-    parser.add_argument("--distil-minutes", type=float, default=1.2)
-    parser.add_argument("--decoder-minutes", type=float, default=1.0)
+    parts = parser.add_subparsers(dest="what", required=True)
+    rendering = parts.add_parser("render", help="until it is stopped")
+    rendering.add_argument("out", type=Path)
+    rendering.add_argument("--kinds", nargs="+", choices=KINDS, default=("traces", "clips"))
+    training = parts.add_parser("train", help="one stage")
+    training.add_argument("out", type=Path)
+    training.add_argument("stage", choices=_STAGES)
+    training.add_argument("--minutes", type=float, help="default: the preset's")
+    packing = parts.add_parser("pack", help="archive what was trained")
+    packing.add_argument("out", type=Path)
+    packing.add_argument("results", type=Path)
     return parser
 
 

@@ -103,15 +103,17 @@ def anchor_frames(
 
 
 def chosen_references(references: Tensor, plan: Tensor) -> Tensor:
-    """Which of the references (R, 5, 2) is laid for each face of a plan (n, 5, 2): (n,).
+    """Which of the references (..., R, 5, 2) is laid for each face of a plan (..., n, 5, 2): (..., n).
 
     The one that looks straightest ahead, but where another is posed much more like the plan: photos
     differ in light and hair, and a clip should not jump between them.
     """
-    posed = pose_residual(references)
-    difference = (posed[:, None] - pose_residual(plan)).square().sum((-2, -1))  # (R, n)
-    difference[posed.square().sum((-2, -1)).argmin()] -= _FAVOUR
-    return difference.argmin(0)
+    posed, planned = pose_residual(references), pose_residual(plan)
+    apart = posed[..., :, None, :, :] - planned[..., None, :, :, :]
+    difference = apart.square().sum((-2, -1))  # (..., R, n)
+    straightest = posed.square().sum((-2, -1)).argmin(-1, keepdim=True)[..., None]
+    favour = torch.zeros_like(difference[..., :1]).scatter(-2, straightest, _FAVOUR)
+    return (difference - favour).argmin(-2)
 
 
 @torch.no_grad()

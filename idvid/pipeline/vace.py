@@ -70,6 +70,7 @@ class IdVidVacePipeline(WanVACEPipeline):
     options = VaceOptions()
     adapter: WanIdentityAdapter | None = None
     conditioner: FaceBackbone | None = None  # the face network that must never judge
+    _coder: LatentCoder | None = None  # of the last clip
 
     @property
     def backend(self) -> Backend:
@@ -153,7 +154,8 @@ class IdVidVacePipeline(WanVACEPipeline):
                 max_sequence_length=TEXT_TOKENS,
                 device=self._execution_device,
             )
-            coder = LatentCoder(self.vae, self._execution_device)
+            coder = LatentCoder.following(self._coder, self.vae, self._execution_device)
+            self._coder = coder
             return VaceRequest(
                 settings=settings,
                 method=method,
@@ -249,8 +251,7 @@ class IdVidVacePipeline(WanVACEPipeline):
 
     def _noise(self, request: VaceRequest, conditions: VaceConditions) -> Tensor:
         shape = (1, self.transformer.config.in_channels, *conditions.control.shape[2:])
-        device = self._execution_device
-        return randn_tensor(shape, generator=request.generator, device=device, dtype=torch.float32)
+        return randn_tensor(shape, request.generator, request.coder.device, torch.float32)
 
     def _velocity(
         self, request: VaceRequest, conditions: VaceConditions, latents: Tensor, timestep: Tensor
@@ -284,9 +285,8 @@ class IdVidVacePipeline(WanVACEPipeline):
         if not images:
             return ()
         size = (self.options.height_px, self.options.width_px)
-        device = self._execution_device
         _, _, fitted = self.preprocess_conditions(
-            None, None, [images], 1, *size, 1, torch.float32, device
+            None, None, [images], 1, *size, 1, torch.float32, coder.device
         )
         return tuple(coder.encode(image[None, :, None]) for image in fitted[0])
 

@@ -106,6 +106,13 @@ class LatentCoder:
         self.inverse_std = 1.0 / torch.tensor(vae.config.latents_std, device=device).view(shape)
         self._nothing: dict[tuple[int, int, int], Tensor] = {}
 
+    @classmethod
+    def following(cls, last: LatentCoder | None, vae: Any, device: torch.device) -> LatentCoder:  # noqa: ANN401
+        """The last clip's where it fits, which has encoded a grey video already, or a new one."""
+        if last is not None and last.vae is vae and last.device == device:
+            return last
+        return cls(vae, device)
+
     def encode(self, video: Tensor) -> Tensor:
         """(1, 3, F, H, W) in -1..1 to (1, 16, f, h, w)."""
         take_turn(self.vae)

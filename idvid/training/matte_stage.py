@@ -79,7 +79,8 @@ class MatteStage:
         self._validation.poll_all()
         if not self._validation.shards:
             return {}
-        heads, mattes = self._draw(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT)
+        draws = Draws.of_step(_SEED, 0, next(model.parameters()).device)
+        heads, mattes = self._draw(self._validation, draws, _HELD_OUT)
         made = cast("HeadMatte", model)(heads)
         green = torch.tensor(_GREEN, device=heads.device).view(3, 1, 1)
         rows = [heads, *(green + matte * (heads - green) for matte in (mattes, made))]

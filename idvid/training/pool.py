@@ -149,7 +149,11 @@ class ShardPool:
 
 
 def both_splits(
-    folder: Path, read: Callable[[Record], dict[str, Tensor]], limit: int, device: str
+    folder: Path,
+    read: Callable[[Record], dict[str, Tensor]],
+    limit: int,
+    device: str,
+    on_host: frozenset[str] = frozenset(),
 ) -> tuple[ShardPool, ShardPool]:
     """Pools of a folder's own shards: of training, and of validation people.
 
@@ -158,9 +162,10 @@ def both_splits(
         read: a shard to tensors.
         limit: most shards in memory.
         device: where the tensors lie.
+        on_host: those that stay in main memory.
     """
     kinds = (
-        ShardKind(folder=folder, split=split, derivative="", read=read)
+        ShardKind(folder=folder, split=split, derivative="", read=read, on_host=on_host)
         for split in ("train", "validation")
     )
     train, validation = (ShardPool(kind, limit, device) for kind in kinds)

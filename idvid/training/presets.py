@@ -119,8 +119,11 @@ H200 = TrainingSettings(
             minutes=1.5,
             warmup_steps=100,
             decay_share=0.75,
+            ema_decay=0.998,
+            poll_every=20,
             sheet_minutes=0.5,
-        )
+        ),
+        identity_rows=96,
     ),
     matte=MatteSettings(
         optimiser=OptimiserSettings(

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from idvid import runtime
 from idvid.conditioning.anchors import chosen_references
 from idvid.faces.align import arcface_chips
 from idvid.models.face_plan import (
@@ -45,6 +46,7 @@ _SEED = 11  # of the held-out pairs
 _HELD_OUT, _SHOWN = 96, 16
 _AWAY = 0.4  # what hair and shoulders weigh, where a face weighs 1 more
 _ARRAYS = ("frames", "mattes", "landmarks", "expression")
+_ON_HOST = frozenset({"landmarks", "expression"})  # what decides which pictures are read
 
 
 class Pairs(NamedTuple):
@@ -76,7 +78,7 @@ class ReenactorStage:
 
         limit = settings.data.shards_in_memory
         self.pool, self._validation = both_splits(
-            shards, lambda record: tensors_of(record, *_ARRAYS), limit, device
+            shards, lambda record: tensors_of(record, *_ARRAYS), limit, device, _ON_HOST
         )
         config: dict[str, object] = {"size_px": self._settings.size_px}
         part, _ = start_part("reenactor", config, starts)
@@ -112,7 +114,9 @@ class ReenactorStage:
         self._validation.poll_all()
         if not self._validation.shards:
             return {}
-        pairs = self._draw(self._validation, Draws.of_step(_SEED, 0), _HELD_OUT)
+        pairs = self._draw(
+            self._validation, Draws.of_step(_SEED, 0, self._weight.device), _HELD_OUT
+        )
         source, target = pairs.cut_out()
         made = reenacted(source, cast("HeadReenactor", model)(source, pairs.told))
         error = ((made - target).abs() * self._weight).mean()
@@ -133,18 +137,21 @@ class ReenactorStage:
     def _draw(self, pool: ShardPool, draws: Draws, count: int) -> Pairs:
         """Heads and what they should become."""
         layers, points, expression = [], [], []
-        for shard, rows in pool.draw(draws.numpy, count):
-            for row in rows:
-                picks = _pair(shard["landmarks"][row], draws.numpy)
-                mattes = shard["mattes"][row, picks][:, None].float() / 255
-                layers.append(torch.cat([to_signed(shard["frames"][row, picks]), mattes], dim=1))
-                points.append(shard["landmarks"][row, picks])
-                expression.append(shard["expression"][row, picks[1]])
-        landmarks, size = torch.stack(points), self._settings.size_px
+        device = draws.torch.device
+        for shard, rows in pool.pick(draws.numpy, count):
+            landmarks = shard["landmarks"][rows]
+            picks = _pairs(landmarks, draws.numpy)
+            at = (runtime.sent(rows[:, None], device), runtime.sent(picks, device))
+            mattes = shard["mattes"][at][:, :, None].float() / 255
+            layers.append(torch.cat([to_signed(shard["frames"][at]), mattes], dim=2))
+            points.append(landmarks[torch.arange(len(rows))[:, None], picks])
+            expression.append(shard["expression"][rows, picks[:, 1]])
+        landmarks, size = runtime.sent(torch.cat(points), device), self._settings.size_px
+        told = runtime.sent(torch.cat(expression), device)
         width = face_frame(landmarks[:, 0])[1].norm(dim=-1)[:, None, None]
         error = torch.randn(landmarks[:, 0].shape, generator=draws.torch, device=landmarks.device)
         landmarks[:, 0] += self._settings.misplaced * width * error
-        heads = upright_heads(torch.cat(layers), landmarks.flatten(0, 1), size)
+        heads = upright_heads(torch.cat(layers).flatten(0, 1), landmarks.flatten(0, 1), size)
         source, target = heads.unflatten(0, (count, 2)).unbind(1)
         inside = faded(from_crop_border(size, heads)).view(size, size)
         return Pairs(
@@ -152,7 +159,7 @@ class ReenactorStage:
             target=target[:, :3],
             source_matte=source[:, 3:] * inside,
             target_matte=target[:, 3:] * inside,
-            told=wanted(landmarks[:, 0], landmarks[:, 1], torch.stack(expression)),
+            told=wanted(landmarks[:, 0], landmarks[:, 1], told),
         )
 
 
@@ -167,11 +174,19 @@ def _cosines(backbone: FaceBackbone, made: Tensor, wanted_faces: Tensor) -> Tens
     return (backbone(chips[0]) * targets).sum(-1).float()
 
 
-def _pair(landmarks_N52: Tensor, rng: np.random.Generator) -> list[int]:
-    """One picture to start from and one to become, of N: the one that would be laid of a few."""
-    target, *photos = rng.permutation(len(landmarks_N52))[: 2 + rng.integers(_MOST_PHOTOS)].tolist()
-    laid = chosen_references(landmarks_N52[photos], landmarks_N52[[target]])
-    return [photos[int(laid)], target]
+def _pairs(landmarks: Tensor, rng: np.random.Generator) -> Tensor:
+    """For each person's pictures (B, N, 5, 2) one to start from and one to become: (B, 2).
+
+    The one to start from is the one of a few others that would be laid.
+    """
+    people, pictures = landmarks.shape[:2]
+    order = torch.from_numpy(rng.permuted(np.tile(np.arange(pictures), (people, 1)), axis=1))
+    target, photos = order[:, :1], order[:, 1 : 1 + _MOST_PHOTOS]
+    given = torch.from_numpy(rng.integers(1, 1 + photos.shape[1], size=(people, 1)))
+    photos = photos.gather(1, torch.arange(photos.shape[1]) % given)  # again, where they are fewer
+    row = torch.arange(people)[:, None]
+    laid = chosen_references(landmarks[row, photos], landmarks[row, target])
+    return torch.cat([photos.gather(1, laid), target], dim=1)
 
 
 def _weights(size_px: int, detail: float) -> Tensor:

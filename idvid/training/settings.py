@@ -103,7 +103,7 @@ class ReenactorSettings:
 
     optimiser: OptimiserSettings
     size_px: int = 96  # side of the heads that it reads
-    detail_weight: float = 4.0  # added to the loss's weight on eyes, brows and mouths
+    detail_weight: float = 8.0  # added to the loss's weight on eyes, brows and mouths
     identity_weight: float = 0.2  # of the unlikeness to the wanted face, as the backbone sees it
     identity_rows: int = 12  # faces of a batch that it looks at
     paint_weight: float = 0.2  # of what is painted: colours of its own are blurred, photos are not

@@ -72,7 +72,14 @@ def test_ours_draws_what_the_stock_pipeline_draws(found):
     whole = {row["arm"]: row for row in found["whole"] if row["model"] == "VACE-tiny"}
     assert whole["ours"]["difference"] < 0.01  # of 255; the two round pixels in different ways
     assert whole["ours, few steps"]["steps"] == TINY.few_steps
-    assert set(whole) == {"stock", "ours", "ours, few steps", "ours, TaylorSeer"}
+    assert whole["ours, next clip"]["difference"] == whole["ours"]["difference"]
+    assert set(whole) == {
+        "stock",
+        "ours",
+        "ours, next clip",
+        "ours, few steps",
+        "ours, TaylorSeer",
+    }
     assert {row["plan"] for row in found["plans"]} >= {"gpu", "encoder-off"}
 
 

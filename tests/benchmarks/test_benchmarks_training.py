@@ -7,7 +7,7 @@ from benchmarks import roofline, training
 
 
 def test_every_size_is_timed_against_its_own_operations(monkeypatch, capsys):
-    small = {"LARGER": ((384, 8),), "ROWS": 4, "COLUMNS": 4}
+    small = {"LARGER": {384: 8}, "ROWS": 4, "COLUMNS": 4}
     for name, value in small.items():
         monkeypatch.setattr(training, name, value)
     monkeypatch.setattr(training, "compile_blocks", lambda *_: None)  # minutes on a CPU

@@ -70,6 +70,21 @@ def test_strength_zero_is_the_stock_pipeline_bit_for_bit(
     assert not np.array_equal(strong, expected)
 
 
+def test_a_grey_video_is_encoded_once_for_all_clips_of_its_size(
+    vace_folder, vace_scene, vace_references, monkeypatch
+):
+    pipeline = load_vace(VaceModel(base=vace_folder), VaceOptions(**wan_tiny.VACE_SIZE))
+    encode, lengths = pipeline.vae.encode, []
+    monkeypatch.setattr(
+        pipeline.vae, "encode", lambda video: lengths.append(video.shape[2]) or encode(video)
+    )
+    scene = replace(vace_scene, seconds=ONE_WINDOW_S)
+    clips = [pipeline(scene, vace_references, settings()).frames for _ in range(2)]
+    assert lengths.count(9) == 1
+    assert lengths.count(1) == 2 * len(portraits(vace_references))
+    assert np.array_equal(*clips)
+
+
 @pytest.mark.parametrize(("strength", "scale"), [(1.0, 1.0), (0.5, 0.5)])
 def test_strength_is_the_conditioning_scale_of_the_stock_pipeline_with_references(
     pipeline, stock, vace_scene, vace_references, strength, scale

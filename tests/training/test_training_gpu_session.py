@@ -18,10 +18,10 @@ def test_its_people_are_new_and_exist():
     assert max(person_seeds("train", last, 4)) < 900_000
 
 
-@pytest.mark.parametrize("stage", ["planner", "video", "distil", "decoder"])
+@pytest.mark.parametrize("stage", ["planner", "reenactor", "video", "distil", "decoder"])
 def test_a_wall_limit_is_of_its_stage_alone(stage):
     limited = gpu_session._within(stage, 0.5)
-    for name in ("planner", "video", "distil", "decoder", "backbone"):
+    for name in ("planner", "reenactor", "video", "distil", "decoder", "backbone"):
         optimiser = getattr(limited, name).optimiser
         expected = 0.5 if name == stage else getattr(H200, name).optimiser.minutes
         assert optimiser.minutes == expected
@@ -52,5 +52,5 @@ def test_the_kernels_are_made_before_many_processes_want_them(monkeypatch, tmp_p
     monkeypatch.setattr(
         gpu_session.Feeder, "start_rendering", lambda _, job: made.append(job.kinds)
     )
-    gpu_session.render(tmp_path)
-    assert made == [("clips",), ("traces",), ("clips",)]
+    gpu_session.render(tmp_path, ("series", "clips"))
+    assert made == [("clips",), ("series",), ("clips",)]

@@ -12,7 +12,7 @@ from idvid.training.colours import recoloured
 from idvid.training.loop import RunSettings, train
 from idvid.training.pool import Draws
 from idvid.training.records import Record, record_path
-from idvid.training.reenactor_stage import ReenactorStage, _pair
+from idvid.training.reenactor_stage import ReenactorStage, _pairs
 from idvid.training.shards import SERIES_PICTURES, SERIES_PX
 
 
@@ -50,7 +50,8 @@ def test_the_source_is_the_photo_that_would_be_laid_of_a_few_other_ones():
     landmarks = straight + torch.tensor([-3.0, -2, 2, 14, 0, 15])[:, None, None] * torch.tensor(
         [[0.0, 0], [0, 0], [0, 0], [0, 0], [1, 0]]
     )
-    pairs = [_pair(landmarks, np.random.default_rng(seed)) for seed in range(300)]
+    people = landmarks.expand(300, -1, -1, -1)
+    pairs = _pairs(people, np.random.default_rng(0)).tolist()
     assert all(source != target for source, target in pairs)
     assert {source for source, _ in pairs} == set(range(6))
     ahead = [source for source, target in pairs if target in (0, 1, 2)]
