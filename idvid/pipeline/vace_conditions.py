@@ -142,9 +142,9 @@ class LatentCoder:
 
 
 def _pixels(video: Tensor) -> NDArray[np.uint8]:
-    """(1, 3, T, H, W) about -1..1 to (T, H, W, 3)."""
-    values = (video[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 3, 0).float()
-    return (values * 255).round().byte().cpu().numpy()
+    """(1, 3, T, H, W) about -1..1 to (T, H, W, 3); in place, for a video is large."""
+    values = (video[0] * 0.5).add_(0.5).clamp_(0, 1).permute(1, 2, 3, 0).float()
+    return values.mul_(255).round_().byte().cpu().numpy()
 
 
 def with_references(latents: Tensor, references: Sequence[Tensor]) -> Tensor:

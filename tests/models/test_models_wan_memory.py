@@ -4,18 +4,22 @@ import weakref
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, WanVACEPipeline
+from diffusers import AutoencoderKLWan
 from PIL import Image
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from idvid.config import GenerationSettings
 from idvid.errors import InputError
 from idvid.models.published import PUBLISHED
 from idvid.models.wan_memory import VideoRequest, wan_phases
+from idvid.pipeline.vace import IdVidVacePipeline
+from idvid.pipeline.vace_options import VaceOptions
 from idvid.runtime import TEXT_ENCODER, TRANSFORMER, VAE
-from tests import wan_tiny
+from idvid.types import Scene
+from tests import made_up_faces, wan_tiny
 
 T2V_SMALL, T2V_LARGE, VACE_SMALL, VACE_LARGE = PUBLISHED
 
@@ -107,8 +111,7 @@ def denoise_peak(transformer, request):
 def test_a_forward_pass_takes_what_the_formula_says(wan_parts, model, size):
     request = VideoRequest(num_frames=size[0], height=size[1], width=size[2])
     counted = denoise_peak(half(wan_parts[model][TRANSFORMER]), request)
-    carried = request.video_bytes if "VACE" in model else 0
-    said = phase(wan_parts[model], request, TRANSFORMER).activation - carried
+    said = phase(wan_parts[model], request, TRANSFORMER).activation
     assert counted <= said <= counted * 1.1 + 20e6  # latents and prompts are carried, too
 
 
@@ -127,7 +130,7 @@ def test_the_text_encoder_takes_what_the_formula_says(wan_parts):
     with Count(encoder, ids) as count, torch.no_grad():
         encoder(ids)
     said = phase(wan_parts[T2V_SMALL], VideoRequest(), TEXT_ENCODER).activation
-    assert count.peak <= said <= count.peak * 1.1
+    assert 2 * count.peak <= said <= 2 * count.peak * 1.1  # an H100 took more than is counted
 
 
 @pytest.mark.parametrize("size", [(81, 480, 832), (17, 720, 1280)])
@@ -165,31 +168,31 @@ def test_encoding_a_source_video_takes_what_the_formula_says(wan_parts, tiled):
     vae.use_tiling = False
     encoding = phase(wan_parts[VACE_SMALL], request, VAE)
     said = encoding.activation_tiled if tiled else encoding.activation
-    sources = 5 * request.video_bytes  # held by the pipeline, not by the VAE
-    assert count.peak <= said - sources <= count.peak * 1.15
+    source = request.video_bytes  # held by the pipeline, not by the VAE
+    assert count.peak <= said - source <= count.peak * 1.15
 
 
-@pytest.mark.parametrize("references", [0, 2])
-def test_a_whole_run_of_vace_takes_what_its_largest_phase_takes(references):
+@pytest.mark.parametrize("photos", [0, 2])
+def test_a_whole_run_of_vace_takes_what_its_largest_phase_takes(photos, monkeypatch):
     """A real run at a tiny size, in which what the pipeline itself holds counts for most."""
-    request = VideoRequest(num_frames=33, height=64, width=96, num_references=references)
-    pipeline = WanVACEPipeline(**wan_tiny.parts("vace"))
-    pipeline.set_progress_bar_config(disable=True)
+    for module in ("models.wan_memory._TEXT_TOKENS", "pipeline.vace.TEXT_TOKENS"):
+        monkeypatch.setattr(f"idvid.{module}", 16)
+    small = [Image.new("RGB", (32, 32))] * photos  # beside a video as small as this one
+    monkeypatch.setattr("idvid.pipeline.vace.portraits", lambda _: small)
+    size = {"num_frames": 33, "height": 64, "width": 96}
+    request = VideoRequest(**size, num_references=photos)
+    pipeline = IdVidVacePipeline(**wan_tiny.parts("vace"))
+    pipeline.options = VaceOptions(
+        width_px=96, height_px=64, window_frames=33, kept_frames=5, fps=11
+    )
     parts = {n: getattr(pipeline, n) for n in (TEXT_ENCODER, TRANSFORMER, VAE)}
+    references = made_up_faces.references(*[1] * photos)
+    cast = made_up_faces.characters(references)
+    scene = Scene(prompt=" ".join(f"@{one.name}" for one in cast), characters=cast, seconds=3.0)
     with Count(*parts.values()) as count, torch.no_grad():
-        pipeline(
-            prompt="a man",
-            negative_prompt="low quality",
-            reference_images=[Image.new("RGB", (32, 32))] * references or None,
-            num_frames=request.num_frames,
-            height=request.height,
-            width=request.width,
-            num_inference_steps=2,
-            output_type="pt",
-            max_sequence_length=16,
-        )
+        pipeline(scene, references, GenerationSettings(num_steps=2))
     said = max(p.activation for p in wan_phases(parts, request))
-    assert count.peak <= said <= count.peak * 1.1
+    assert count.peak <= said <= count.peak * 1.2
 
 
 @pytest.mark.parametrize("size", [(0, 480, 832), (81, 481, 832), (81, 480, 0), (81, -16, 832)])
