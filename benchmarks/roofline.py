@@ -1,24 +1,31 @@
-"""How fast products can be at best: each bound by arithmetic, or by reading and writing once.
+"""How fast a step can be at best: each product bound by arithmetic, or by reading and writing once.
 
-The roofline of Williams et al. (2009), operation by operation. What lies between products (norms,
-activations, optimisers) is taken for free, so that no program without fused products is faster.
+The roofline of Williams et al. (2009), operation by operation; attention is a product. Where products
+are a library's kernels, what they read and no product made (normed, gated, turned) has been written
+once by something in between, which read as much; all else (residuals, optimisers, averages) is free.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import (
+    flop_registry,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
 
 from benchmarks.gpu_arms import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor, UntypedStorage
     from torch._ops import OpOverload
 
 COPIED_BYTES = {"cuda": 1 << 31, "cpu": 1 << 27}
@@ -30,22 +37,24 @@ class Work:
     """The products of a step: operations and bytes of each."""
 
     products: tuple[tuple[int, int], ...]
+    between: int = 0  # bytes of what products read and no product made
 
     @property
     def operations(self) -> int:
         """Of all products together."""
         return sum(operations for operations, _ in self.products)
 
-    def seconds(self, rate: float, bandwidth: float) -> float:
-        """At least, for operations and bytes per second."""
-        return sum(max(o / rate, b / bandwidth) for o, b in self.products)
+    def seconds(self, rate: float, bandwidth: float, *, fused: bool = False) -> float:
+        """At least, for operations and bytes per second; `fused`: with nothing between products."""
+        moved = 0 if fused else 2 * self.between / bandwidth  # written, and made of as much
+        return moved + sum(max(o / rate, b / bandwidth) for o, b in self.products)
 
 
 def work_of(step: Callable[[], None]) -> Work:
     """Run a step and note its products: what torch's own counter knows as costing operations."""
     with _Noting() as noting:
         step()
-    return Work(products=tuple(noting.products))
+    return Work(products=tuple(noting.products), between=noting.between)
 
 
 def copy_rate(device: torch.device) -> float:
@@ -68,6 +77,8 @@ class _Noting(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.products: list[tuple[int, int]] = []
+        self.between = 0
+        self._known: WeakSet[UntypedStorage] = WeakSet()  # products', and those counted already
 
     def __torch_dispatch__(
         self,
@@ -78,9 +89,35 @@ class _Noting(TorchDispatchMode):
     ) -> object:
         named = kwargs or {}
         out = func(*args, **named)
-        count = flop_registry.get(func._overloadpacket)
+        count = _COUNTS.get(func._overloadpacket)
         if count is not None:
-            tensors = [x for x in tree_leaves((args, named, out)) if isinstance(x, torch.Tensor)]
-            moved = sum(x.numel() * x.element_size() for x in tensors)
+            read, made = _tensors((args, named)), _tensors(out)
+            moved = sum(x.numel() * x.element_size() for x in (*read, *made))
             self.products.append((int(count(*args, **named, out_val=out)), moved))
+            for tensor in read:
+                storage = tensor.untyped_storage()
+                if storage not in self._known:
+                    self.between += tensor.numel() * tensor.element_size()
+                    self._known.add(storage)
+            self._known.update(x.untyped_storage() for x in made)
         return out
+
+
+def _tensors(values: object) -> list[Tensor]:
+    return [x for x in tree_leaves(values) if isinstance(x, torch.Tensor)]
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> int:
+    return sdpa_flop_count(query.shape, key.shape, value.shape)
+
+
+def _attention_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object
+) -> int:
+    return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
+
+
+_CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_CPU_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+# torch's own counter knows the kernels of GPUs alone.
+_COUNTS = {**flop_registry, _CPU_ATTENTION: _attention, _CPU_BACKWARD: _attention_backward}

@@ -2,13 +2,15 @@
 
     python -m benchmarks.training --compile            # the GPU preset's batches, on the device at hand
     python -m benchmarks.training --rows 2 --steps 1   # small enough for two cores
+    python -m benchmarks.training --rows 64 --count 742 3010   # what a machine of so many TFLOP/s
+                                                               # and GB/s could reach, by counting
 
 Times whole steps (forward, backward, optimiser) on random batches of the preset's three sizes, for
 the shipped model, and of the middle one for larger models, plain and compiled, and prints
 milliseconds per step beside the time that its operations alone would take at the rate of a large
-matrix product measured in the same run, and the share of that rate which memory allows the products
-(`roofline`). Padding that compiled blocks read counts for nothing. Data, averaged weights and the
-identity loss are left out.
+matrix product measured in the same run, and the share of that rate which memory allows (`roofline`):
+the products alone, and products as libraries have them. Padding that compiled blocks read counts for
+nothing. Data, averaged weights and the identity loss are left out.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ CHANNELS, WORDS, VOCABULARY = 12, 48, 400
 ROWS, COLUMNS = 16, 28  # of latents
 PEOPLE = 2
 LARGER = {384: 12, 768: 12, 1536: 16}  # width: depth, of models that the shipped one can grow to
+_MOST = ("at most, products alone", "at most, library products")
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
 
 
@@ -54,7 +57,7 @@ class Timing:
     name: str
     rows: int
     frames: int  # per row
-    seconds: float  # per step
+    seconds: float | None  # per step; None: only counted
     work: Work  # per step
 
     def row(self, rate: float, bandwidth: float) -> tuple[str, ...]:
@@ -63,9 +66,10 @@ class Timing:
         return (
             self.name,
             f"{self.rows} x {self.frames}",
-            f"{1e3 * self.seconds:.1f}",
+            f"{1e3 * self.seconds:.1f}" if self.seconds else "-",
             f"{1e3 * floor:.1f}",
-            f"{floor / self.seconds:.1%}",
+            f"{floor / self.seconds:.1%}" if self.seconds else "-",
+            f"{floor / self.work.seconds(rate, bandwidth, fused=True):.0%}",
             f"{floor / self.work.seconds(rate, bandwidth):.0%}",
         )
 
@@ -74,27 +78,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     asked = _parser().parse_args(arguments)
     device = runtime.device()
-    rate = matrix_rate(device, torch.bfloat16, MATRIX_SIDE.get(device.type, 1024))
-    bandwidth = copy_rate(device)
+    rate, bandwidth = _rates(device, asked.count)
+    name = "counted for" if asked.count else f"{_name(device)}, torch {torch.__version__},"
+    print(f"{name} matrix product {rate / 1e12:.3g} TFLOP/s, copies {bandwidth / 1e9:.3g} GB/s")
+    timings = []
+    for sized, size in _cases(asked):
+        for compiled in _ways(asked):
+            how = {"compiled": compiled, "profiled": asked.profile and not timings}
+            steps = 0 if asked.count else asked.steps
+            timings.append(_arm(sized, size, steps, device, **how))
+            print(*timings[-1].row(rate, bandwidth), flush=True)
+    head = ("model", "clips x frames", "ms per step", "floor, ms", "of matrix rate", *_MOST)
+    print(markdown(head, [timing.row(rate, bandwidth) for timing in timings]))
+    return 0
+
+
+def _rates(device: torch.device, given: Sequence[float] | None) -> tuple[float, float]:
+    """Operations and bytes per second: measured, or given in TFLOP/s and GB/s."""
+    if given:
+        return given[0] * 1e12, given[1] * 1e9
+    side = MATRIX_SIDE.get(device.type, 1024)
+    return matrix_rate(device, torch.bfloat16, side), copy_rate(device)
+
+
+def _cases(asked: argparse.Namespace) -> list[tuple[VideoSettings, tuple[int, int]]]:
     video = PRESETS["h200"].video
     rows = asked.rows or video.optimiser.batch_size
-    print(
-        f"{_name(device)}, torch {torch.__version__}, matrix product {rate / 1e12:.3g} TFLOP/s, "
-        f"copies {bandwidth / 1e9:.3g} GB/s"
-    )
     cases = [(video, size) for size in _sizes(video, rows)]
     for width in asked.larger:
         grown = replace(video, width=width, depth=LARGER[width])
         cases.append((grown, (_fitting(rows, video, grown), SHORT)))
-    timings = []
-    for sized, size in cases:
-        for compiled in (False, True)[not asked.plain : 1 + (asked.compile or not asked.plain)]:
-            how = {"compiled": compiled, "profiled": asked.profile and not timings}
-            timings.append(_arm(sized, size, asked.steps, device, **how))
-            print(*timings[-1].row(rate, bandwidth), flush=True)
-    head = ("model", "clips x frames", "ms per step", "floor, ms", "of matrix rate", "at most")
-    print(markdown(head, [timing.row(rate, bandwidth) for timing in timings]))
-    return 0
+    return cases
+
+
+def _ways(asked: argparse.Namespace) -> tuple[bool, ...]:
+    """Compiled or not."""
+    if asked.count:
+        return (False,)
+    return (False, True)[not asked.plain : 1 + (asked.compile or not asked.plain)]
 
 
 def _sizes(video: VideoSettings, rows: int) -> tuple[tuple[int, int], ...]:
@@ -126,7 +147,8 @@ def _arm(
     def step() -> None:
         _step(model, optimisers, batch, video, evened=is_evened)
 
-    step()  # kernels are chosen
+    if steps:
+        step()  # kernels are chosen
     work = work_of(step)
     if compiled:
         is_evened = device.type != "cpu"
@@ -144,7 +166,7 @@ def _arm(
         name=f"{video.width} wide, {video.depth} blocks{', compiled' if compiled else ''}",
         rows=size[0],
         frames=size[1],
-        seconds=measured(device, all_steps)[0] / steps,
+        seconds=measured(device, all_steps)[0] / steps if steps else None,
         work=work,
     )
 
@@ -222,6 +244,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, help="clips per step; default: the preset's")
     parser.add_argument("--steps", type=int, default=10, help="timed; default %(default)s")
+    parser.add_argument(
+        "--count",
+        type=float,
+        nargs=2,
+        metavar=("TFLOPS", "GBPS"),
+        help="time nothing; say what a machine of these rates could reach",
+    )
     parser.add_argument("--compile", action="store_true", help="measure compiled blocks too")
     parser.add_argument(
         "--no-plain", dest="plain", action="store_false", help="measure compiled blocks alone"

@@ -63,7 +63,7 @@ def test_the_answer_names_plan_components_and_what_comes_after(capsys):
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(
-        "Wan2.1-VACE-1.3B-diffusers: plan model-offload takes up to 10.8 GiB"
+        "Wan2.1-VACE-1.3B-diffusers: plan model-offload takes up to 10.9 GiB"
     )
     rows = {line.split()[0]: line for line in lines[2:6]}
     assert "5.68 B" in rows["text_encoder"]
