@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from idvid.training.settings import TrainingSettings
 
-FIRST_SHARD = 4_900  # earlier versions saw the people of lower numbers
+FIRST_SHARD = 5_200  # earlier versions saw the people of lower numbers
 SETTINGS = replace(
     H200,
     data=replace(
         H200.data,
         first_shard=FIRST_SHARD,
-        num_shards=1_100,  # before the face clips' people; a session renders some 300
+        num_shards=800,  # before the face clips' people; a session renders some 300
         num_series_shards=240,
         num_trace_shards=120,
         wait_for_shards=24,
