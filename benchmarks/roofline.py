@@ -2,14 +2,15 @@
 
 The roofline of Williams et al. (2009), operation by operation; attention is a product. Where products
 are a library's kernels, what they read and no product made (normed, gated, turned) has been written
-once by something in between, which read as much; all else (residuals, optimisers, averages) is free.
+once by something in between, which read as much; and a sum that is needed again after a product, as
+residuals are, is written and read once. All else (losses, optimisers, averages, launches) is free.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,6 +39,7 @@ class Work:
 
     products: tuple[tuple[int, int], ...]
     between: int = 0  # bytes of what products read and no product made
+    carried: int = 0  # bytes of sums that are read again after a product
 
     @property
     def operations(self) -> int:
@@ -46,7 +48,7 @@ class Work:
 
     def seconds(self, rate: float, bandwidth: float, *, fused: bool = False) -> float:
         """At least, for operations and bytes per second; `fused`: with nothing between products."""
-        moved = 0 if fused else 2 * self.between / bandwidth  # written, and made of as much
+        moved = 0 if fused else 2 * (self.between + self.carried) / bandwidth  # written and read
         return moved + sum(max(o / rate, b / bandwidth) for o, b in self.products)
 
 
@@ -54,7 +56,7 @@ def work_of(step: Callable[[], None]) -> Work:
     """Run a step and note its products: what torch's own counter knows as costing operations."""
     with _Noting() as noting:
         step()
-    return Work(products=tuple(noting.products), between=noting.between)
+    return Work(products=tuple(noting.products), between=noting.between, carried=noting.carried)
 
 
 def copy_rate(device: torch.device) -> float:
@@ -77,7 +79,8 @@ class _Noting(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.products: list[tuple[int, int]] = []
-        self.between = 0
+        self.between = self.carried = 0
+        self._sums: WeakKeyDictionary[UntypedStorage, int] = WeakKeyDictionary()  # products before
         self._known: WeakSet[UntypedStorage] = WeakSet()  # products', and those counted already
 
     def __torch_dispatch__(
@@ -88,19 +91,35 @@ class _Noting(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> object:
         named = kwargs or {}
+        read = _tensors((args, named))
+        self._note_carried(read)
         out = func(*args, **named)
         count = _COUNTS.get(func._overloadpacket)
         if count is not None:
-            read, made = _tensors((args, named)), _tensors(out)
-            moved = sum(x.numel() * x.element_size() for x in (*read, *made))
-            self.products.append((int(count(*args, **named, out_val=out)), moved))
-            for tensor in read:
-                storage = tensor.untyped_storage()
-                if storage not in self._known:
-                    self.between += tensor.numel() * tensor.element_size()
-                    self._known.add(storage)
-            self._known.update(x.untyped_storage() for x in made)
+            self._note_product(int(count(*args, **named, out_val=out)), read, _tensors(out))
+        elif func is torch.ops.aten.add.Tensor and len({x.shape for x in (*read, out)}) == 1:
+            self._sums[out.untyped_storage()] = len(self.products)
         return out
+
+    def _note_product(self, operations: int, read: list[Tensor], made: list[Tensor]) -> None:
+        self.products.append((operations, sum(_bytes(x) for x in (*read, *made))))
+        for tensor in read:
+            storage = tensor.untyped_storage()
+            if storage not in self._known:
+                self.between += _bytes(tensor)
+                self._known.add(storage)
+        self._known.update(x.untyped_storage() for x in made)
+
+    def _note_carried(self, read: list[Tensor]) -> None:
+        for tensor in read:
+            before = self._sums.get(tensor.untyped_storage())
+            if before is not None and before < len(self.products):
+                self.carried += _bytes(tensor)
+                del self._sums[tensor.untyped_storage()]
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _tensors(values: object) -> list[Tensor]:

@@ -61,6 +61,18 @@ def test_what_a_product_made_or_has_been_counted_is_not_made_in_between():
     assert roofline.work_of(step).between == 4 * (9 + 9 + 9)  # a, b and what relu made
 
 
+def test_a_sum_counts_where_it_is_read_again_after_a_product():
+    a, b = torch.ones(3, 3), torch.ones(3, 3)
+
+    def step():
+        residual = a + b
+        gone = a + b
+        (residual + gone.relu().mm(b)).relu()
+        residual.relu()  # counted once
+
+    assert roofline.work_of(step).carried == 4 * 9
+
+
 def test_attention_on_a_cpu_is_a_product_forwards_and_backwards():
     queries = [torch.randn(1, 2, 16, 64, requires_grad=True) for _ in range(3)]
 
