@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Of the way to the planned pose: a head that is turned shows less of whose it is, to the judge as to the
 # eye (docs/log.md).
-TURNED = 0.5
+_TURNED = 0.5
 _LOUD = 1.2  # times the planned expression, of which heads show less than they are told
 # How much larger the region is in which a cut-out is laid, as squared distances: all of the hair and what
 # a frame shows of the shoulders.
@@ -148,7 +148,7 @@ def _change(
         )
         for index in set(chosen)
     }
-    told = wanted(pictures.landmarks[picks], faces.landmarks, _LOUD * faces.expression, TURNED)
+    told = wanted(pictures.landmarks[picks], faces.landmarks, _LOUD * faces.expression, _TURNED)
     changes = reenactor(torch.cat([heads[index] for index in chosen]), told)
     return torch.cat(changes, dim=1)
 

@@ -164,9 +164,10 @@ def _source_encoding(shape: _Shape, request: VideoRequest, carried: int) -> Phas
 
 
 def _decoding(request: VideoRequest, channels: int) -> int:
-    """The last frames in the largest convolution, beside the frames that are done."""
-    area = request.height * request.width
-    return request.video_bytes + int(_DECODER_VALUES * channels) * _FULL * area
+    """The last frames in the largest convolution beside those that are done, or all as bytes."""
+    convolution = int(_DECODER_VALUES * channels) * _FULL * request.height * request.width
+    as_bytes = request.video_bytes * 5 // 4  # a copy in 0..255, and a quarter of it
+    return request.video_bytes + max(convolution, as_bytes)
 
 
 def _tiled_decoding(request: VideoRequest, channels: int) -> int:

@@ -114,9 +114,8 @@ class ReenactorStage:
         self._validation.poll_all()
         if not self._validation.shards:
             return {}
-        pairs = self._draw(
-            self._validation, Draws.of_step(_SEED, 0, self._weight.device), _HELD_OUT
-        )
+        draws = Draws.of_step(_SEED, 0, self._weight.device)
+        pairs = self._draw(self._validation, draws, _HELD_OUT)
         source, target = pairs.cut_out()
         made = reenacted(source, cast("HeadReenactor", model)(source, pairs.told))
         error = ((made - target).abs() * self._weight).mean()
